@@ -1,0 +1,84 @@
+"""Batches of small dense matrices with the batch as the last axis: shape (k, k, J).
+
+Each operation is a handful of elementwise array operations of length J, so that a million
+1 x 1 or 2 x 2 blocks cost as much as a few passes over their memory.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+__all__ = ["cholesky", "inverse", "logdet", "multiply", "solve", "solve_lower"]
+
+
+def multiply(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Product of (k, l, J) or (k, l) with (l, m, J) blocks, shape (k, m, J)."""
+    if a.ndim == 3:
+        if a.shape[1] == 1:
+            return a * b if b.shape[0] == 1 and a.shape[0] == 1 else a[:, :1] * b[:1]
+        return np.einsum("abj,bcj->acj", a, b)
+    if a.shape[1] == 1:
+        return a[:, :, None] * b
+    return np.tensordot(a, b, axes=(1, 0))
+
+
+def cholesky(a: np.ndarray) -> tuple[np.ndarray, bool]:
+    """Lower Cholesky factors of symmetric blocks (k, k, J), and whether all are definite.
+
+    A pivot that is not positive is replaced by a tiny positive number and reported by False.
+    """
+    k = a.shape[0]
+    if k == 1:
+        if a.size == 0 or a.min() > 0.0:
+            return np.sqrt(a), True
+        return np.sqrt(np.where(a > 0.0, a, 1e-12)), False
+    factor = np.zeros_like(a)
+    definite = True
+    for j in range(k):
+        pivot = a[j, j] - np.einsum("aj,aj->j", factor[j, :j], factor[j, :j])
+        if pivot.size and not pivot.min() > 0.0:
+            definite = False
+            pivot = np.where(pivot > 0.0, pivot, 1e-12)
+        np.sqrt(pivot, out=factor[j, j])
+        for i in range(j + 1, k):
+            row = a[i, j] - np.einsum("aj,aj->j", factor[i, :j], factor[j, :j])
+            np.divide(row, factor[j, j], out=factor[i, j])
+    return factor, definite
+
+
+def solve_lower(factor: np.ndarray, rhs: np.ndarray, transposed: bool = False) -> np.ndarray:
+    """Solve L x = rhs, or L' x = rhs, for rhs of shape (k, m, J)."""
+    k = factor.shape[0]
+    if k == 1:
+        return rhs / factor[0]
+    out = np.array(rhs)
+    for i in reversed(range(k)) if transposed else range(k):
+        for j in range(i + 1, k) if transposed else range(i):
+            out[i] -= (factor[j, i] if transposed else factor[i, j]) * out[j]
+        out[i] /= factor[i, i]
+    return out
+
+
+def solve(factor: np.ndarray, rhs: np.ndarray) -> np.ndarray:
+    """Solve L L' x = rhs for rhs of shape (k, m, J)."""
+    return solve_lower(factor, solve_lower(factor, rhs), transposed=True)
+
+
+def inverse(factor: np.ndarray) -> np.ndarray:
+    """Inverse of L L', shape (k, k, J)."""
+    k = factor.shape[0]
+    if k == 1:
+        return 1.0 / (factor * factor)
+    eye = np.zeros_like(factor)
+    for i in range(k):
+        eye[i, i] = 1.0
+    return solve(factor, eye)
+
+
+def logdet(factor: np.ndarray) -> np.ndarray:
+    """Logarithm of the determinant of each L L', shape (J,)."""
+    k = factor.shape[0]
+    total = np.log(factor[0, 0])
+    for i in range(1, k):
+        total = total + np.log(factor[i, i])
+    return 2.0 * total

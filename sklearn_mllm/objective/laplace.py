@@ -1,0 +1,204 @@
+"""Laplace log-likelihood of (beta, theta) with its exact gradient.
+
+L(beta, theta) = sum_i l_i - u'u/2 - log|H|/2 at the mode u of the joint log density, with
+H = Lambda' Z' W Z Lambda + I and W the observed information. With leverages h, c = h W',
+v = H^-1 Lambda' Z' c and r = s - (c - W Z Lambda v)/2 the gradient is
+
+    dL/dbeta   = X' r
+    dL/dLambda = (Z' r) u' - d(log|H|/2)/dLambda - (Z' s) v'/2      (sums over levels)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..design.problem import Problem
+from .covariance import CovarianceLayout
+from .rows import RowPasses, Workers
+from .structures import Factorization, Structure, choose
+
+__all__ = ["Evaluation", "LaplaceObjective", "ModeError"]
+
+MAX_MODE_STEPS = 100
+
+
+class ModeError(ArithmeticError):
+    """The conditional modes were not found at these parameters."""
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """Value and gradient at `phi` = (beta, theta)."""
+
+    phi: np.ndarray
+    value: float
+    gradient: np.ndarray
+
+
+@dataclass(eq=False)
+class ModeState:
+    """Everything at the mode that gradient and Hessian share (row arrays are shared buffers)."""
+
+    phi: np.ndarray
+    u: np.ndarray
+    step: np.ndarray
+    matrices: list[np.ndarray]
+    eta: np.ndarray
+    s: np.ndarray
+    W: np.ndarray
+    W1: np.ndarray
+    Zs: np.ndarray
+    factorization: Factorization
+    log_likelihood: float
+    decrement: float
+
+
+class LaplaceObjective:
+    """Laplace log-likelihood on one problem.
+
+    Parameters
+    ----------
+    problem : Problem
+    link : Link
+    n_threads : int
+
+    Attributes
+    ----------
+    u : ndarray of shape (q,)
+        Spherical modes of the last evaluation; where the next one starts.
+    n_evaluations, n_mode_steps : int
+    """
+
+    def __init__(self, problem: Problem, link, n_threads: int = 1) -> None:
+        self.problem = problem
+        self.workers = Workers(n_threads)
+        self.rows = RowPasses(
+            problem.X, problem.successes, problem.trials, problem.offset, link, self.workers
+        )
+        self.layout = CovarianceLayout(problem)
+        self.structure: Structure = choose(problem, self.workers)
+        self.u = np.zeros(self.structure.q)
+        self.tangent: np.ndarray | None = None
+        self._u_phi: np.ndarray | None = None
+        self._eta = np.empty(problem.n)
+        self._c = np.empty(problem.n)
+        self._row = np.empty(problem.n)
+        self.state: ModeState | None = None
+        self.n_evaluations = 0
+        self.n_mode_steps = 0
+
+    @property
+    def n_parameters(self) -> int:
+        return self.problem.p + self.layout.n_theta
+
+    def split(self, phi: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return phi[: self.problem.p], phi[self.problem.p :]
+
+    def predicted_modes(self, phi: np.ndarray) -> np.ndarray:
+        """Modes at `phi` by the implicit function theorem from the last ones."""
+        if self.tangent is None or self._u_phi is None:
+            return self.u
+        step = phi - self._u_phi
+        return self.u + step @ self.tangent
+
+    def find_modes(self, phi: np.ndarray, tol: float = 1e-12) -> ModeState:
+        """Damped Newton steps on u until the squared Newton decrement is below `tol`.
+
+        Raises
+        ------
+        ModeError
+            When they do not converge.
+        """
+        beta, theta = self.split(phi)
+        structure = self.structure
+        matrices = self.layout.matrices(theta)
+        transposed = [m.T for m in matrices]
+        eta0 = self.rows.fixed_predictor(beta)
+        u = np.array(self.predicted_modes(phi))
+        step: np.ndarray | None = None
+        slope: np.ndarray | None = None
+        for _ in range(MAX_MODE_STEPS):
+            self.n_mode_steps += 1
+            eta = structure.predictor(structure.scale(matrices, u), eta0, self._eta)
+            log_likelihood, (s, W, W1) = self.rows.derivatives(eta)
+            if not np.isfinite(log_likelihood):
+                if step is None:
+                    if not u.any():
+                        raise ModeError("the log-likelihood is not finite")
+                    u[...] = 0.0
+                else:
+                    step *= 0.25
+                    u -= 3.0 * step
+                continue
+            Zs = structure.sums(s)
+            g = structure.scale(transposed, Zs) - u
+            if step is not None:
+                # overshoot: the slope along the last step has changed sign by more than half
+                now = structure.independent_sums(g * step)
+                over = (now < -0.5 * slope) & (slope > 1e-14)
+                if over.any():
+                    fraction = np.where(over, np.clip(slope / (slope - now), 0.1, 0.7), 1.0)
+                    kept = structure.spread(fraction) * step
+                    u += kept - step
+                    step = np.where(structure.spread(over), kept, 0.0)
+                    slope = np.where(over, slope * fraction, 0.0)
+                    if np.abs(step).max() < 1e-13 * (1.0 + np.abs(u).max()):
+                        raise ModeError("the conditional modes do not converge")
+                    continue
+            factorization = structure.factorize(W, matrices)
+            if not factorization.definite:
+                factorization_for_step = structure.factorize(np.maximum(W, 0.0), matrices)
+            else:
+                factorization_for_step = factorization
+            step = factorization_for_step.solve(g)
+            slope = structure.independent_sums(g * step)
+            decrement = float(slope.sum())
+            if decrement < tol:
+                if not factorization.definite:
+                    raise ModeError("the joint density has no proper maximum at these parameters")
+                self.state = ModeState(
+                    phi, u, step, matrices, eta, s, W, W1, Zs, factorization, log_likelihood,
+                    decrement,
+                )  # fmt: skip
+                self.u = u + step
+                self._u_phi = phi
+                return self.state
+            u = u + step
+        raise ModeError("the conditional modes do not converge")
+
+    def evaluate(self, phi: np.ndarray, tol: float = 1e-12) -> Evaluation:
+        """Value and gradient at phi = (beta, theta)."""
+        self.n_evaluations += 1
+        state = self.find_modes(phi, tol)
+        structure, F = self.structure, state.factorization
+        value = state.log_likelihood - 0.5 * float(state.u @ state.u) - 0.5 * F.logdet
+        value += 0.5 * state.decrement
+        if structure.q == 0:
+            return Evaluation(phi, value, self.rows.transpose_dot(state.s))
+        transposed = [m.T for m in state.matrices]
+        c = np.multiply(F.leverages(), state.W1, out=self._c)
+        ltzc = structure.scale(transposed, structure.sums(c))
+        v = F.solve(ltzc)
+        value -= 0.5 * float(ltzc @ state.step)
+        r = structure.predictor(structure.scale(state.matrices, v), None, self._row)
+        r *= state.W
+        r -= c
+        r *= 0.5
+        r += state.s
+        gradients = []
+        for u_f, zr, zs, v_f, trace in zip(
+            structure.parts(state.u),
+            structure.parts(structure.sums(r)),
+            structure.parts(state.Zs),
+            structure.parts(v),
+            F.theta_traces(),
+            strict=True,
+        ):
+            gradients.append(zr @ u_f.T - trace - 0.5 * (zs @ v_f.T))
+        gradient = np.concatenate([self.rows.transpose_dot(r), self.layout.pick(gradients)])
+        return Evaluation(phi, value, gradient)
+
+    def close(self) -> None:
+        self.workers.close()

@@ -1,0 +1,114 @@
+"""All passes over the rows of a problem.
+
+Rows are worked on in blocks that stay in cache, by a pool of threads where one is given (NumPy
+releases the interpreter lock), with buffers that are allocated once. A compiled kernel would take
+the place of this file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+__all__ = ["BLOCK_ROWS", "RowPasses", "Workers"]
+
+BLOCK_ROWS = 16_384
+
+
+class Workers:
+    """Maps a function over blocks of rows, on `n_threads` threads."""
+
+    def __init__(self, n_threads: int = 1) -> None:
+        self.n_threads = max(1, int(n_threads))
+        self._pool: ThreadPoolExecutor | None = None
+
+    def map(self, function: Callable, items: list) -> list:
+        if self.n_threads == 1 or len(items) < 2:
+            return [function(item) for item in items]
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self.n_threads)
+        return list(self._pool.map(function, items))
+
+    def close(self) -> None:
+        if self._pool is not None:
+            self._pool.shutdown()
+            self._pool = None
+
+
+class RowPasses:
+    """Row-wise operations on one problem: predictor, derivatives, products with X.
+
+    Parameters
+    ----------
+    X : ndarray of shape (p, n)
+    successes : ndarray of shape (n,)
+    trials, offset : ndarray of shape (n,) or None
+    link : Link
+    workers : Workers
+    """
+
+    def __init__(self, X, successes, trials, offset, link, workers: Workers) -> None:
+        self.X = X
+        self.successes = successes
+        self.trials = trials
+        self.offset = offset
+        self.link = link
+        self.workers = workers
+        self.n = successes.shape[0]
+        self.p = X.shape[0]
+        self.blocks = [slice(a, min(a + BLOCK_ROWS, self.n)) for a in range(0, self.n, BLOCK_ROWS)]
+        self._eta0 = np.empty(self.n)
+        self._derivatives = [np.empty(self.n) for _ in range(3)]
+        self._second: np.ndarray | None = None
+
+    def fixed_predictor(self, beta: np.ndarray) -> np.ndarray:
+        """offset + X beta, shape (n,), in a buffer that the next call overwrites."""
+        out = self._eta0
+
+        def work(rows: slice) -> None:
+            np.dot(beta, self.X[:, rows], out=out[rows])
+            if self.offset is not None:
+                out[rows] += self.offset[rows]
+
+        self.workers.map(work, self.blocks)
+        return out
+
+    def derivatives(self, eta: np.ndarray, order: int = 3) -> tuple[float, list[np.ndarray]]:
+        """Log-likelihood and (s, W, W1[, W2]) at `eta`, in buffers that the next call overwrites.
+
+        `order` counts derivatives: 3 gives s, W and W1, 4 also W2.
+        """
+        out = list(self._derivatives)
+        if order == 4:
+            if self._second is None:
+                self._second = np.empty(self.n)
+            out.append(self._second)
+        out = out[:order]
+
+        def work(rows: slice) -> float:
+            trials = None if self.trials is None else self.trials[rows]
+            return self.link.accumulate(
+                eta[rows], self.successes[rows], trials, [array[rows] for array in out]
+            )
+
+        return float(sum(self.workers.map(work, self.blocks))), out
+
+    def total(self, eta: np.ndarray) -> float:
+        """Log-likelihood at `eta`."""
+        return self.derivatives(eta, order=0)[0]
+
+    def transpose_dot(self, v: np.ndarray) -> np.ndarray:
+        """X' v, shape (p,)."""
+        parts = self.workers.map(lambda rows: self.X[:, rows] @ v[rows], self.blocks)
+        return np.sum(parts, axis=0) if parts else np.zeros(self.p)
+
+    def gram(self, w: np.ndarray) -> np.ndarray:
+        """X' diag(w) X, shape (p, p)."""
+        out = np.zeros((self.p, self.p))
+        for part in self.workers.map(
+            lambda rows: (self.X[:, rows] * w[rows]) @ self.X[:, rows].T, self.blocks
+        ):
+            out += part
+        return 0.5 * (out + out.T)

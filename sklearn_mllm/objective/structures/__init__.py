@@ -1,0 +1,22 @@
+"""Random-effects structures; `choose` is the one place that decides between them."""
+
+from __future__ import annotations
+
+from ...design.problem import Problem
+from ..rows import Workers
+from .base import Factorization, Structure
+
+__all__ = ["Factorization", "Structure", "choose"]
+
+
+def choose(problem: Problem, workers: Workers) -> Structure:
+    """The cheapest structure that covers the problem's grouping factors."""
+    if not problem.factors:
+        from .none import NoEffects
+
+        return NoEffects(problem, workers)
+    if len(problem.factors) == 1:
+        from .one_factor import OneFactor
+
+        return OneFactor(problem, workers)
+    raise NotImplementedError
