@@ -1,0 +1,122 @@
+"""From validated arguments to a `FitResult`: formula, design, solver, package."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..design.build import build_problem
+from ..design.response import counts_response, encode_response
+from ..formula import Matrices, ModelSpec, ParsedFormula
+from ..result.fit_result import FitResult
+
+__all__ = ["Fitted", "Response", "fit_arrays", "learn_response"]
+
+
+@dataclass(frozen=True, eq=False)
+class Response:
+    """Weighted successes and trials of the rows in use."""
+
+    classes: np.ndarray
+    successes: np.ndarray
+    trials: np.ndarray | None
+    constant: float
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """What the estimator keeps of a fit."""
+
+    classes: np.ndarray
+    spec: ModelSpec
+    result: FitResult
+
+
+def learn_response(y, counts, weights: np.ndarray | None, classes=None) -> Response:
+    """Response from labels `y`, or from `counts` = (successes, failures), times weights."""
+    if counts is not None:
+        successes, trials, constant = counts_response(*counts, weights)
+        labels = np.array([0, 1]) if classes is None else classes
+    else:
+        labels, successes = encode_response(y, classes)
+        trials, constant = None, 0.0
+    if weights is not None:
+        successes = successes * weights
+        trials = weights.copy() if trials is None else trials * weights
+    return Response(labels, successes, trials, constant)
+
+
+def fit_arrays(
+    matrices: Matrices,
+    response: Response,
+    offset: np.ndarray | None,
+    link,
+    *,
+    n_agq: int,
+    prior,
+    n_threads: int,
+    tol: float,
+    max_iter: int,
+    start: FitResult | None = None,
+    make_progress: Callable | None = None,
+) -> FitResult:
+    """Fit a model to plain arrays.
+
+    Parameters
+    ----------
+    matrices : Matrices
+    response : Response
+    offset : ndarray of shape (n,) or None
+    link : Link
+    start : FitResult, optional
+        An earlier fit of the same terms to start from.
+    make_progress : callable(snapshot) -> callable or None
+        Gets a function phi -> FitResult, gives one that is told of each step.
+    """
+    from ..objective import objective_for
+    from ..objective.prior import Penalty
+    from ..optimizer.fit import fit_problem
+    from ..optimizer.package import package, snapshot
+    from ..optimizer.start import null_log_likelihood, start_from
+
+    build = build_problem(
+        matrices.X, response.successes, response.trials, offset, matrices.random
+    )
+    penalty = None
+    make_objective = objective_for(n_agq, build.problem)
+    kept = [matrices.names[j] for j in build.fixed_map.kept]
+    if prior is not None:
+        from ..objective.covariance import CovarianceLayout
+
+        layout = CovarianceLayout(build.problem)
+        penalty = Penalty(prior, kept, build.fixed_map.T, build.random_maps, layout)
+    about = {"link": link.name, "n_agq": n_agq, "constant": response.constant}
+    progress = None
+    if make_progress is not None:
+        progress = make_progress(
+            lambda objective, phi: snapshot(
+                objective, phi, build, matrices.names, matrices.random, **about
+            )
+        )
+    outcome = fit_problem(
+        build.problem,
+        link,
+        make_objective=make_objective,
+        penalty=penalty,
+        n_threads=n_threads,
+        tol=tol,
+        max_iter=max_iter,
+        start=None if start is None else start_from(start, build),
+        progress=progress,
+    )
+    null = None
+    if not matrices.random:
+        null = null_log_likelihood(outcome.objective) + response.constant
+    try:
+        return package(
+            outcome, build, matrices.names, matrices.random, null_log_likelihood=null, **about
+        )
+    finally:
+        outcome.objective.close()

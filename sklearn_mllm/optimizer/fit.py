@@ -1,0 +1,274 @@
+"""From a `Problem` to its maximum: start, ascent, boundary, verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..design.problem import Factor, Problem
+from ..objective.hessian import hessian as objective_hessian
+from ..objective.laplace import Evaluation, LaplaceObjective, ModeError
+from .maximize import TIGHT_MODE_TOL, Maximum, NotFinite, maximize
+from .start import fisher_theta, plain_fit, start_theta
+
+__all__ = ["Outcome", "ascend", "fit_problem"]
+
+#: Rows from which the fit starts on a subsample, and the rows of that subsample.
+SUBSAMPLE_FROM = 150_000
+SUBSAMPLE_ROWS = 40_000
+#: n * p up to which every step takes an exact Hessian when it has a closed form.
+CHEAP_HESSIAN = 400_000
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """A maximum with what is fixed at the boundary.
+
+    Attributes
+    ----------
+    maximum : Maximum
+    free : ndarray of shape (M,), bool
+        False for a theta held at zero because the maximum lies there.
+    objective : LaplaceObjective
+        At the maximum, with its modes.
+    u : ndarray of shape (q,)
+    """
+
+    maximum: Maximum
+    free: np.ndarray
+    objective: LaplaceObjective
+    u: np.ndarray
+
+
+def step_cap(problem: Problem) -> Callable[[np.ndarray, np.ndarray], float]:
+    """Fraction of a step that moves no coefficient by more than a few units of the predictor."""
+    p = problem.p
+
+    def cap(phi: np.ndarray, step: np.ndarray) -> float:
+        limit = 1.0
+        if p:
+            limit = min(limit, 4.0 / max(float(np.abs(step[:p]).max()), 4.0))
+        if step.shape[0] > p:
+            room = 0.4 + 0.7 * np.abs(phi[p:])
+            limit = min(limit, 1.0 / max(float((np.abs(step[p:]) / room).max()), 1.0))
+        return limit
+
+    return cap
+
+
+def ascend(
+    objective,
+    start: np.ndarray,
+    free: np.ndarray,
+    negative_hessian: np.ndarray | None,
+    *,
+    tol: float,
+    max_iter: int,
+    cheap_hessian: bool,
+    penalty: Callable | None = None,
+    progress: Callable | None = None,
+) -> Maximum:
+    """`maximize` on one objective; its Hessian also serves to predict the modes."""
+    evaluate = objective.evaluate
+    if penalty is not None:
+
+        def evaluate(phi: np.ndarray, mode_tol: float) -> Evaluation:
+            plain = objective.evaluate(phi, mode_tol)
+            value, gradient, _ = penalty(phi)
+            return Evaluation(phi, plain.value + value, plain.gradient + gradient)
+
+    def take_hessian():
+        H, tangent = objective_hessian(objective)
+        objective.tangent = tangent
+        if penalty is not None:
+            H = H + penalty(objective.state.phi)[2]
+        return H, tangent
+
+    tell = None
+    if progress is not None:
+
+        def tell(step: int, phi: np.ndarray, value: float, gain: float) -> None:
+            progress(objective, step, phi, value, gain)
+
+    return maximize(
+        evaluate,
+        take_hessian,
+        start,
+        free=free,
+        negative_hessian=negative_hessian,
+        cheap_hessian=cheap_hessian,
+        cap=step_cap(objective.problem),
+        tol=tol,
+        max_iter=max_iter,
+        progress=tell,
+    )
+
+
+def subsample(problem: Problem, n_rows: int) -> Problem:
+    """A fixed subsample: whole levels of the first factor, or thinned rows when it has few."""
+    generator = np.random.default_rng(20240229)
+    if not problem.factors or problem.factors[0].n_levels < 400 or len(problem.factors) > 1:
+        keep = np.sort(generator.choice(problem.n, n_rows, replace=False))
+    else:
+        factor = problem.factors[0]
+        counts = np.bincount(factor.codes, minlength=factor.n_levels)
+        order = generator.permutation(factor.n_levels)
+        enough = int(np.searchsorted(np.cumsum(counts[order]), n_rows)) + 1
+        chosen = np.zeros(factor.n_levels, dtype=bool)
+        chosen[order[:enough]] = True
+        keep = np.flatnonzero(chosen[factor.codes])
+    factors = []
+    for factor in problem.factors:
+        codes = factor.codes[keep]
+        present = np.zeros(factor.n_levels, dtype=np.intp)
+        present[codes] = 1
+        relabelled = (np.cumsum(present) - 1)[codes]
+        Z = None if factor.Z is None else np.ascontiguousarray(factor.Z[:, keep])
+        factors.append(Factor(relabelled, int(present.sum()), Z, factor.sorted))
+    return Problem(
+        np.ascontiguousarray(problem.X[:, keep]),
+        problem.successes[keep],
+        None if problem.trials is None else problem.trials[keep],
+        None if problem.offset is None else problem.offset[keep],
+        tuple(factors),
+        problem.terms,
+    )
+
+
+def fit_problem(
+    problem: Problem,
+    link,
+    *,
+    make_objective: Callable = LaplaceObjective,
+    penalty: Callable | None = None,
+    n_threads: int = 1,
+    tol: float = 1e-9,
+    max_iter: int = 100,
+    start: np.ndarray | None = None,
+    progress: Callable | None = None,
+) -> Outcome:
+    """Maximise the likelihood of a problem.
+
+    Parameters
+    ----------
+    make_objective : callable(problem, link, n_threads=...)
+    penalty : callable(phi) -> (value, gradient, Hessian), optional
+        Log prior density.
+    tol : float
+        Expected further gain in log-likelihood at which to stop.
+    start : ndarray of shape (M,), optional
+        (beta, theta) to start from.
+
+    Raises
+    ------
+    NotFinite
+        When the likelihood cannot be evaluated at any start value.
+    """
+    objective = make_objective(problem, link, n_threads=n_threads)
+    layout = objective.layout
+    negative_hessian = None
+    closed_form = len(problem.factors) <= 1 and isinstance(objective, LaplaceObjective)
+    cheap = closed_form and problem.n * max(problem.p, 1) <= CHEAP_HESSIAN
+    if start is None and problem.n >= SUBSAMPLE_FROM and closed_form:
+        small = subsample(problem, SUBSAMPLE_ROWS)
+        try:
+            first = fit_problem(small, link, n_threads=n_threads, tol=1e-4, max_iter=30)
+        except NotFinite:
+            first = None
+        if first is not None and first.maximum.finished:
+            start = first.maximum.phi
+            moved = start[problem.p :]
+            start[problem.p :] = np.where(layout.diagonal & (np.abs(moved) < 0.05), 0.05, moved)
+            ratio = problem.n / small.n
+            negative_hessian = -first.maximum.hessian * ratio
+    if start is None:
+        beta = plain_fit(objective)
+        start = np.concatenate([beta, start_theta(objective, beta)])
+    if negative_hessian is None and not closed_form:
+        negative_hessian = _approximate_information(objective, start)
+    free = np.ones(objective.n_parameters, dtype=bool)
+    maximum = ascend(
+        objective, start, free, negative_hessian,
+        tol=tol, max_iter=max_iter, cheap_hessian=cheap, penalty=penalty, progress=progress,
+    )  # fmt: skip
+    settings = {"tol": tol, "max_iter": max_iter, "cheap_hessian": cheap, "penalty": penalty}
+    maximum, free = _settle_boundary(objective, maximum, free, settings)
+    if penalty is not None:
+        value = maximum.value - penalty(maximum.phi)[0]
+        maximum = replace(maximum, value=value)
+    return Outcome(maximum, free, objective, objective.u)
+
+
+def _approximate_information(objective, start: np.ndarray) -> np.ndarray | None:
+    """Block-diagonal guess of the negative Hessian at the start values."""
+    try:
+        objective.evaluate(start, 1e-6)
+    except ModeError:
+        return None
+    p = objective.problem.p
+    out = np.zeros((start.shape[0], start.shape[0]))
+    out[:p, :p] = objective.rows.gram(np.maximum(objective.state.W, 0.0))
+    out[p:, p:] = fisher_theta(objective, start[p:])
+    return out
+
+
+#: Standard deviation (on the scale of the predictor) below which zero is tried.
+NEAR_ZERO = 0.05
+
+
+def _settle_boundary(objective, maximum: Maximum, free: np.ndarray, settings: dict):
+    """Set to zero, exactly, each diagonal theta whose likelihood is no lower there.
+
+    With a zero pivot the rest of its row of Lambda can be rotated into later pivots, so it is held
+    at zero as well.
+    """
+    layout, p = objective.layout, objective.problem.p
+    theta = maximum.phi[p:]
+    near = [
+        int(t)
+        for t in np.argsort(np.abs(theta))
+        if layout.diagonal[t] and abs(theta[t]) < NEAR_ZERO
+    ]
+    for t in near:
+        phi, held = rotate_to_zero(layout, maximum.phi, p, t)
+        trial_free = free.copy()
+        trial_free[p + np.array(held)] = False
+        try:
+            candidate = ascend(objective, phi, trial_free, None, **settings)
+        except NotFinite:
+            continue
+        slack = 1e-7 * max(1.0, abs(maximum.value)) ** 0.5
+        if candidate.value >= maximum.value - slack:
+            maximum, free = candidate, trial_free
+    if near:
+        # back to the maximum that was kept, so that modes and buffers belong to it
+        objective.evaluate(maximum.phi, TIGHT_MODE_TOL)
+    return maximum, free
+
+
+def rotate_to_zero(layout, phi: np.ndarray, p: int, t: int) -> tuple[np.ndarray, list[int]]:
+    """Parameters with the pivot `t` of its term at zero and an equal covariance as nearly as can be.
+
+    Returns the parameters and the thetas (the pivot and its column) to hold at zero.
+    """
+    term = layout.terms[layout.term_of[t]]
+    i = layout.row[t] - term.start
+    L = layout.term_factor(phi[p:], layout.term_of[t]).copy()
+    L[i, i] = 0.0
+    # the column of a zero pivot moves into later columns: QR of the rows below
+    rest = L[i + 1 :, i:]
+    if rest.size and np.abs(L[i + 1 :, i]).max(initial=0.0) > 0.0:
+        R = np.linalg.qr(rest.T, mode="r").T
+        below = R[:, : rest.shape[0]]
+        L[i + 1 :, i] = 0.0
+        L[i + 1 :, i + 1 :] = below * np.where(np.diag(below) < 0.0, -1.0, 1.0)
+    out = phi.copy()
+    held = []
+    for index in np.flatnonzero(layout.term_of == layout.term_of[t]):
+        r, c = layout.row[index] - term.start, layout.col[index] - term.start
+        out[p + index] = L[r, c]
+        if c == i:
+            held.append(int(index))
+    return out, held

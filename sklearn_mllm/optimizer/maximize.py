@@ -1,0 +1,207 @@
+"""Newton and quasi-Newton ascent of a likelihood in a handful of outer steps.
+
+The quantity that steers everything is the expected further gain g' A^-1 g / 2, A the negative
+Hessian: it has the units of the log-likelihood and does not change with the scale of a column.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import linalg
+
+from ..objective.laplace import Evaluation, ModeError
+
+__all__ = ["Maximum", "NotFinite", "maximize", "newton_step"]
+
+LOOSE_MODE_TOL = 1e-7
+TIGHT_MODE_TOL = 1e-13
+#: Expected gain below which quasi-Newton hands over to the exact Hessian.
+QUASI_TOL = 1e-5
+
+
+class NotFinite(ArithmeticError):
+    """The likelihood could not be evaluated at the start values."""
+
+
+@dataclass(frozen=True, eq=False)
+class Maximum:
+    """Where the ascent stopped.
+
+    Attributes
+    ----------
+    phi, gradient : ndarray of shape (M,)
+    value : float
+    hessian : ndarray of shape (M, M)
+    tangent : ndarray of shape (M, q) or None
+        Derivatives of the modes in phi.
+    step : ndarray of shape (M,)
+        The Newton step that was left.
+    gain : float
+        Its expected worth in log-likelihood.
+    n_steps : int
+    finished : bool
+        False when the steps ran out or no step up was found.
+    """
+
+    phi: np.ndarray
+    gradient: np.ndarray
+    value: float
+    hessian: np.ndarray
+    tangent: np.ndarray | None
+    step: np.ndarray
+    gain: float
+    n_steps: int
+    finished: bool
+
+
+def newton_step(
+    negative_hessian: np.ndarray, gradient: np.ndarray
+) -> tuple[np.ndarray, float, bool]:
+    """Ascent step, expected gain, and whether the matrix was positive definite as given.
+
+    An indefinite matrix is replaced by |A|, with small eigenvalues raised, in the scale of its
+    diagonal.
+    """
+    diagonal = np.abs(np.diag(negative_hessian))
+    scale = 1.0 / np.sqrt(np.where(diagonal > 0.0, diagonal, 1.0))
+    scaled = negative_hessian * scale * scale[:, None]
+    g = gradient * scale
+    try:
+        factor = linalg.cho_factor(scaled, lower=True, check_finite=False)
+        if np.diag(factor[0]).min() > 1e-7:
+            step = linalg.cho_solve(factor, g, check_finite=False)
+            return step * scale, 0.5 * float(step @ g), True
+    except linalg.LinAlgError:
+        pass  # indefinite: the eigenvalues below decide
+    values, vectors = linalg.eigh(scaled)
+    floor = 1e-6 * max(float(np.abs(values).max()), 1e-300)
+    raised = np.maximum(np.abs(values), floor)
+    coordinates = vectors.T @ g
+    definite = bool(values.min() > 1e-13 * np.abs(values).max())
+    step = vectors @ (coordinates / (np.maximum(values, 1e-300) if definite else raised))
+    return step * scale, 0.5 * float(step @ g), definite
+
+
+def bfgs_update(A: np.ndarray, step: np.ndarray, change: np.ndarray) -> np.ndarray:
+    """BFGS update of the negative Hessian with Powell's damping; `change` is -(g1 - g0)."""
+    As = A @ step
+    sAs = float(step @ As)
+    sy = float(step @ change)
+    if sAs <= 0.0:
+        return A
+    if sy < 0.2 * sAs:
+        weight = 0.8 * sAs / (sAs - sy)
+        change = weight * change + (1.0 - weight) * As
+        sy = float(step @ change)
+    return A - np.outer(As, As) / sAs + np.outer(change, change) / sy
+
+
+def maximize(
+    evaluate: Callable[[np.ndarray, float], Evaluation],
+    hessian: Callable[[], tuple[np.ndarray, np.ndarray | None]],
+    start: np.ndarray,
+    *,
+    free: np.ndarray,
+    negative_hessian: np.ndarray | None,
+    cheap_hessian: bool,
+    cap: Callable[[np.ndarray, np.ndarray], float],
+    tol: float,
+    max_iter: int,
+    progress: Callable[[int, np.ndarray, float, float], None] | None = None,
+) -> Maximum:
+    """Climb from `start` until the expected further gain is below `tol`.
+
+    Parameters
+    ----------
+    evaluate : callable(phi, mode_tol) -> Evaluation
+    hessian : callable() -> (H, tangent) at the parameters evaluated last
+    start : ndarray of shape (M,)
+    free : ndarray of shape (M,), bool
+        Parameters that may move.
+    negative_hessian : ndarray of shape (M, M) or None
+        A first guess; None takes the exact Hessian at the start.
+    cheap_hessian : bool
+        Whether an exact Hessian costs about as much as an evaluation; then each step is Newton's.
+    cap : callable(phi, step) -> float
+        Largest fraction of a step that may be taken.
+    tol : float
+    max_iter : int
+        Outer steps.
+    progress : callable(step, phi, value, gain), optional
+    """
+    index = np.flatnonzero(free)
+    block = np.ix_(index, index)
+    phi = np.array(start, dtype=float)
+    try:
+        current = evaluate(phi, LOOSE_MODE_TOL)
+    except ModeError as error:
+        raise NotFinite(str(error)) from error
+    if not np.isfinite(current.value):
+        raise NotFinite("the log-likelihood is not finite at the start values")
+    H = tangent = None
+    A = negative_hessian
+    # `fresh`: A is the exact negative Hessian, taken within QUASI_TOL of where we stand
+    fresh = False
+    finished = False
+    n_steps = 0
+    while True:
+        if A is None:
+            H, tangent = hessian()
+            A, fresh = -H, True
+        step = np.zeros_like(phi)
+        step[index], gain, _ = newton_step(A[block], current.gradient[index])
+        if progress is not None:
+            progress(n_steps, phi, current.value, gain)
+        if gain < (tol if fresh else QUASI_TOL):
+            if fresh:
+                finished = True
+                break
+            current = evaluate(phi, TIGHT_MODE_TOL)
+            A = None
+            continue
+        if n_steps >= max_iter:
+            break
+        accepted = _climb(evaluate, current, step, gain, min(1.0, cap(phi, step)))
+        if accepted is None:
+            current = evaluate(phi, TIGHT_MODE_TOL)
+            if fresh:
+                # no step up from an exact Newton direction: rounding is all that is left
+                finished = gain < 1e-6 * max(1.0, abs(current.value)) ** 0.5
+                break
+            A = None
+            continue
+        n_steps += 1
+        if cheap_hessian and gain > QUASI_TOL:
+            A = None
+        else:
+            A = bfgs_update(A, accepted.phi - phi, current.gradient - accepted.gradient)
+            fresh = fresh and gain < QUASI_TOL
+        phi, current = accepted.phi, accepted
+    if not fresh:
+        current = evaluate(phi, TIGHT_MODE_TOL)
+        H, tangent = hessian()
+        step = np.zeros_like(phi)
+        step[index], gain, _ = newton_step(-H[block], current.gradient[index])
+    return Maximum(phi, current.gradient, current.value, H, tangent, step, gain, n_steps, finished)
+
+
+def _climb(
+    evaluate: Callable, current: Evaluation, step: np.ndarray, gain: float, fraction: float
+) -> Evaluation | None:
+    """The first point along `step` with enough of the expected rise; None when there is none."""
+    mode_tol = TIGHT_MODE_TOL if gain < 1e-2 else LOOSE_MODE_TOL
+    slack = 1e-11 * max(1.0, abs(current.value)) if gain < 1e-5 else 0.0
+    for _ in range(25):
+        try:
+            candidate = evaluate(current.phi + fraction * step, mode_tol)
+        except ModeError:
+            fraction *= 0.25
+            continue
+        rise = candidate.value - current.value
+        if np.isfinite(rise) and rise >= 1e-4 * fraction * gain - slack:
+            return candidate
+        fraction *= 0.3
+    return None

@@ -1,0 +1,274 @@
+"""From an `Outcome` in the solver's coordinates to a `FitResult` in the user's."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from ..design.build import Build
+from ..result.fit_result import FactorResult, FitResult, TermResult
+from .fit import Outcome
+from .maximize import Maximum
+from .verdict import judge
+
+__all__ = ["covariance_of_parameters", "package", "snapshot"]
+
+
+def covariance_of_parameters(hessian: np.ndarray, free: np.ndarray) -> np.ndarray:
+    """Inverse of the negative Hessian on the free parameters, zero rows for the others.
+
+    An indefinite matrix gives NaN: there is no covariance to report.
+    """
+    M = hessian.shape[0]
+    out = np.zeros((M, M))
+    index = np.flatnonzero(free)
+    if not index.size:
+        return out
+    A = -hessian[np.ix_(index, index)]
+    diagonal = np.diag(A)
+    if not (diagonal > 0.0).all():
+        out[np.ix_(index, index)] = np.nan
+        return out
+    scale = 1.0 / np.sqrt(diagonal)
+    values, vectors = np.linalg.eigh(A * scale * scale[:, None])
+    if values.min() <= 0.0:
+        out[np.ix_(index, index)] = np.nan
+        return out
+    inverse = (vectors / values) @ vectors.T
+    out[np.ix_(index, index)] = inverse * scale * scale[:, None]
+    return out
+
+
+def _standard_deviations(layout, theta: np.ndarray, maps) -> list[np.ndarray]:
+    """User-scale covariance matrix of each term."""
+    out = []
+    for number, C in enumerate(maps):
+        L = C @ layout.term_factor(theta, number)
+        out.append(L @ L.T)
+    return out
+
+
+def _lower_triangles(covariances: list[np.ndarray]) -> np.ndarray:
+    """theta in the user's coordinates: Cholesky factors, also of singular matrices."""
+    parts = []
+    for S in covariances:
+        k = S.shape[0]
+        L = np.zeros((k, k))
+        for j in range(k):
+            pivot = S[j, j] - L[j, :j] @ L[j, :j]
+            L[j, j] = np.sqrt(pivot) if pivot > 1e-14 * max(S[j, j], 1e-300) else 0.0
+            for i in range(j + 1, k):
+                L[i, j] = (S[i, j] - L[i, :j] @ L[j, :j]) / L[j, j] if L[j, j] else 0.0
+        for j in range(k):
+            parts.append(L[j:, j])
+    return np.concatenate(parts) if parts else np.zeros(0)
+
+
+def package(
+    outcome: Outcome,
+    build: Build,
+    names: tuple[str, ...],
+    random,
+    *,
+    link: str,
+    n_agq: int,
+    constant: float,
+    null_log_likelihood: float | None,
+) -> FitResult:
+    """Map a maximum back to the user's coordinates.
+
+    Parameters
+    ----------
+    outcome : Outcome
+    build : Build
+    names : tuple of str
+        All design columns.
+    random : sequence of RandomMatrices
+    constant : float
+        Part of the log-likelihood that does not depend on parameters.
+    null_log_likelihood : float or None
+    """
+    objective, maximum = outcome.objective, outcome.maximum
+    problem, layout = build.problem, objective.layout
+    fixed_map = build.fixed_map
+    T, p = fixed_map.T, problem.p
+    gamma, theta = maximum.phi[:p], maximum.phi[p:]
+    fixed = np.zeros(len(names))
+    fixed[fixed_map.kept] = T @ gamma
+    aliased = np.ones(len(names), dtype=bool)
+    aliased[fixed_map.kept] = False
+
+    covariance = covariance_of_parameters(maximum.hessian, outcome.free)
+    transform = np.eye(len(maximum.phi))
+    transform[:p, :p] = T
+    joint = transform @ covariance @ transform.T
+
+    covariances = _standard_deviations(layout, theta, build.random_maps)
+    sd_errors = _sd_errors(layout, theta, build.random_maps, covariance[p:, p:], outcome.free[p:])
+    terms = []
+    for number, term in enumerate(random):
+        layout_term = problem.terms[number]
+        terms.append(
+            TermResult(
+                term.group, tuple(term.effects), covariances[number], layout_term.factor,
+                layout_term.start, sd_errors[number], _mean_outer(term),
+            )  # fmt: skip
+        )
+    factors = _factors(outcome, build, random, covariances)
+    kept_names = [names[j] for j in fixed_map.kept]
+    verdict = judge(outcome, kept_names, [(t.group, t.effects) for t in terms], T, covariances)
+
+    state = objective.state
+    predictor = objective.rows.fixed_predictor(gamma)
+    if problem.offset is not None:
+        predictor = predictor - problem.offset
+    return FitResult(
+        names=tuple(names),
+        fixed=fixed,
+        aliased=aliased,
+        theta=_lower_triangles(covariances),
+        phi=maximum.phi,
+        joint_covariance=joint,
+        terms=tuple(terms),
+        factors=factors,
+        log_likelihood=float(maximum.value + constant),
+        null_log_likelihood=null_log_likelihood,
+        n_rows=problem.n,
+        link=link,
+        n_agq=n_agq,
+        verdict=verdict,
+        fixed_predictor_variance=_variance(predictor),
+        mean_response=_mean_response(problem),
+        residual_quantiles=_residual_quantiles(problem, objective.rows.link, state.eta),
+    )
+
+
+def _variance(values: np.ndarray) -> float:
+    return float(np.var(values, ddof=1)) if values.shape[0] > 1 else 0.0
+
+
+def _mean_response(problem) -> float:
+    total = problem.n if problem.trials is None else float(problem.trials.sum())
+    return float(problem.successes.sum()) / total
+
+
+def _residual_quantiles(problem, link, eta: np.ndarray) -> tuple[float, ...]:
+    """Minimum, quartiles and maximum of (k - m p) / sqrt(m p (1 - p))."""
+    m = 1.0 if problem.trials is None else problem.trials
+    p, q = link.inverse(eta), link.complement(eta)
+    spread = np.sqrt(np.maximum(m * p * q, 1e-300))
+    residuals = (problem.successes - m * p) / spread
+    return tuple(float(v) for v in np.quantile(residuals, [0.0, 0.25, 0.5, 0.75, 1.0]))
+
+
+def _mean_outer(term) -> np.ndarray:
+    if term.Z is None:
+        return np.ones((1, 1))
+    return term.Z.T @ term.Z / term.Z.shape[0]
+
+
+def _sd_errors(layout, theta, maps, covariance, free) -> list[np.ndarray]:
+    """Standard errors of the standard deviations: sd_i = |row i of C L|."""
+    out = []
+    for number, C in enumerate(maps):
+        mine = np.flatnonzero(layout.term_of == number)
+        L = C @ layout.term_factor(theta, number)
+        sds = np.sqrt(np.einsum("ij,ij->i", L, L))
+        start = layout.terms[number].start
+        errors = np.full(C.shape[0], np.nan)
+        for i in range(C.shape[0]):
+            if sds[i] <= 1e-12:
+                continue
+            gradient = np.array(
+                [
+                    L[i, layout.col[t] - start] * C[i, layout.row[t] - start] / sds[i]
+                    for t in mine
+                ]
+            )
+            if not free[mine].any():
+                continue
+            variance = gradient @ covariance[np.ix_(mine, mine)] @ gradient
+            errors[i] = np.sqrt(variance) if variance >= 0.0 else np.nan
+        out.append(errors)
+    return out
+
+
+def _factors(outcome: Outcome, build: Build, random, covariances) -> tuple[FactorResult, ...]:
+    objective, maximum = outcome.objective, outcome.maximum
+    if not build.problem.factors:
+        return ()
+    structure = objective.structure
+    state = objective.state
+    matrices = objective.layout.matrices(maximum.phi[build.problem.p :])
+    modes = structure.parts(structure.scale(matrices, outcome.u))
+    inverse = state.factorization.inverse_blocks()
+    tangents = _mode_tangents(outcome, build, matrices)
+    out = []
+    for f, numbers in enumerate(build.factor_terms):
+        k, J = structure.shapes[f]
+        C = np.zeros((k, k))
+        S = np.zeros((k, k))
+        effects: list[str] = []
+        for number in numbers:
+            term = build.problem.terms[number]
+            block = slice(term.start, term.start + term.size)
+            C[block, block] = build.random_maps[number]
+            S[block, block] = covariances[number]
+            effects.extend(random[number].effects)
+        A = C @ matrices[f]
+        conditional = np.einsum("ab,bcj,dc->jad", A, inverse[f], A, optimize=True)
+        b = (C @ modes[f]).T
+        tangent = None
+        if tangents is not None:
+            tangent = np.einsum("ab,mbj->jam", C, tangents[f], optimize=True)
+        level_order = build.level_orders[f]
+        if level_order is not None:
+            place = np.empty(J, dtype=np.intp)
+            place[level_order] = np.arange(J, dtype=np.intp)
+            b, conditional = b[place], conditional[place]
+            tangent = None if tangent is None else tangent[place]
+        first = random[numbers[0]]
+        out.append(
+            FactorResult(
+                first.group, tuple(effects), first.levels, S, np.ascontiguousarray(b),
+                conditional, tangent,
+            )  # fmt: skip
+        )
+    return tuple(out)
+
+
+def _mode_tangents(outcome: Outcome, build: Build, matrices) -> list[np.ndarray] | None:
+    """db/d(beta kept, theta of the solver): per factor (M, k, J)."""
+    tangent = outcome.maximum.tangent
+    if tangent is None:
+        return None
+    objective = outcome.objective
+    layout, p = objective.layout, build.problem.p
+    db = objective.structure.scale(matrices, tangent)
+    parts = objective.structure.parts(db)
+    u = objective.structure.parts(outcome.u)
+    for t in range(layout.n_theta):
+        f = layout.factor[t]
+        parts[f][p + t, layout.row[t]] += u[f][layout.col[t]]
+    # solver's gamma -> user's beta
+    Tinv = np.linalg.inv(build.fixed_map.T) if p else np.zeros((0, 0))
+    out = []
+    for part in parts:
+        mapped = np.array(part)
+        mapped[:p] = np.tensordot(Tinv.T, part[:p], axes=(1, 0))
+        out.append(mapped)
+    return out
+
+
+def snapshot(objective, phi: np.ndarray, build: Build, names, random, **about) -> FitResult:
+    """The result as it would stand at `phi`, without standard errors."""
+    M = phi.shape[0]
+    unknown = np.full((M, M), np.nan)
+    maximum = Maximum(
+        phi, np.zeros(M), objective.state.log_likelihood, -np.eye(M), None, np.zeros(M), np.inf, 0,
+        False,
+    )  # fmt: skip
+    outcome = Outcome(maximum, np.ones(M, dtype=bool), objective, objective.u)
+    result = package(outcome, build, names, random, null_log_likelihood=None, **about)
+    return replace(result, joint_covariance=unknown)

@@ -1,0 +1,131 @@
+"""One verdict on a fit, from quantities that do not change with the scale of the data."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..result.fit_result import Verdict
+from .fit import Outcome
+
+__all__ = ["judge"]
+
+#: Expected further gain in log-likelihood that still counts as a maximum.
+GAIN_LIMIT = 1e-4
+#: Change of the linear predictor that a Newton step may still ask for at a proper maximum.
+RUNAWAY_STEP = 0.05
+#: Standard deviation on the predictor's scale beyond which a variance counts as unbounded.
+RUNAWAY_SD = 30.0
+
+
+def judge(
+    outcome: Outcome,
+    names: list[str],
+    terms: list[tuple[str, tuple[str, ...]]],
+    T: np.ndarray,
+    covariances: list[np.ndarray],
+) -> Verdict:
+    """Judge a maximum.
+
+    Parameters
+    ----------
+    outcome : Outcome
+    names : list of str
+        The kept coefficients.
+    terms : list of (group, effects)
+    T : ndarray of shape (p, p)
+        beta = T gamma.
+    covariances : list of ndarray
+        Covariance matrix of each term in the user's coordinates.
+    """
+    maximum, free = outcome.maximum, outcome.free
+    objective = outcome.objective
+    index = np.flatnonzero(free)
+    A = -maximum.hessian[np.ix_(index, index)]
+    diagonal = np.abs(np.diag(A))
+    scale = 1.0 / np.sqrt(np.where(diagonal > 0.0, diagonal, 1.0))
+    eigenvalues = np.linalg.eigvalsh(A * scale * scale[:, None]) if index.size else np.ones(1)
+    smallest = float(eigenvalues.min())
+    definite = smallest > 1e-12
+    gain = float(maximum.gain)
+
+    runaway = _runaway(outcome, names, terms, T)
+    singular = _singular_words(terms, covariances)
+    converged = gain < GAIN_LIMIT and definite and not runaway
+    if runaway:
+        message = (
+            f"no finite estimate for {', '.join(runaway)}: the likelihood keeps rising as it grows "
+            "(separation, or a variance without bound); use prior= to keep it finite, or leave "
+            "the term out"
+        )
+    elif gain >= GAIN_LIMIT:
+        message = (
+            f"the search stopped after {maximum.n_steps} steps with an expected further gain of "
+            f"{gain:.2g} in log-likelihood; raise max_iter"
+        )
+    elif not definite:
+        message = (
+            "the likelihood is flat in some direction of the parameters: the model is not "
+            "identified by these data; simplify the random effects or use prior="
+        )
+    elif singular:
+        message = "converged; " + "; ".join(singular)
+    else:
+        message = "converged"
+    return Verdict(
+        bool(converged), gain, float(np.sqrt(2.0 * max(gain, 0.0))), bool(definite), smallest,
+        tuple(singular), tuple(runaway), maximum.n_steps, message,
+    )  # fmt: skip
+
+
+def _runaway(outcome: Outcome, names, terms, T) -> list[str]:
+    """Coefficients or variances that a Newton step still moves although nothing is gained."""
+    maximum = outcome.maximum
+    objective = outcome.objective
+    problem = objective.problem
+    p = problem.p
+    found: list[str] = []
+    step = maximum.step
+    if p and np.abs(step[:p]).max() > 1e-3:
+        moved = np.abs(objective.rows.X.T @ step[:p]) if problem.n < 2_000_000 else np.zeros(1)
+        if moved.max() > RUNAWAY_STEP:
+            change = np.abs(T @ step[:p])
+            spread = np.abs(T) @ np.ones(p)
+            share = change / np.where(spread > 0.0, spread, 1.0)
+            for j in np.flatnonzero(share >= 0.3 * share.max()):
+                found.append(f"coefficient {names[j]!r}")
+    layout = objective.layout
+    theta = maximum.phi[p:]
+    for number, (group, effects) in enumerate(terms):
+        L = layout.term_factor(theta, number)
+        sds = np.sqrt(np.einsum("ij,ij->i", L, L))
+        mine = p + np.flatnonzero(layout.term_of == number)
+        restless = np.abs(step[mine]).max(initial=0.0) > RUNAWAY_STEP * max(sds.max(), 1.0)
+        for effect, sd in zip(effects, sds, strict=True):
+            if restless and sd > RUNAWAY_SD:
+                found.append(f"the variance of {effect!r} in {group!r}")
+    return found
+
+
+def _singular_words(terms, covariances: list[np.ndarray]) -> list[str]:
+    words = []
+    for (group, effects), S in zip(terms, covariances, strict=True):
+        sds = np.sqrt(np.diag(S))
+        for effect, sd in zip(effects, sds, strict=True):
+            if sd == 0.0:
+                words.append(f"the variance of {effect!r} in {group!r} is zero")
+        positive = np.flatnonzero(sds > 0.0)
+        if positive.size < 2:
+            continue
+        R = S[np.ix_(positive, positive)] / np.outer(sds[positive], sds[positive])
+        perfect = False
+        for a in range(positive.size):
+            for b in range(a):
+                if abs(R[a, b]) > 1.0 - 1e-7:
+                    perfect = True
+                    words.append(
+                        f"the correlation of {effects[positive[b]]!r} and {effects[positive[a]]!r} "
+                        f"in {group!r} is {'+1' if R[a, b] > 0 else '-1'}"
+                    )
+        if not perfect and np.linalg.eigvalsh(R)[0] < 1e-9:
+            words.append(f"the random effects of {group!r} are linearly dependent")
+    return words

@@ -1,0 +1,86 @@
+"""Intervals for predicted probabilities, on the scale of the linear predictor.
+
+eta = x' beta + z' b with b = b(beta, theta) its conditional mode: the delta method over the
+parameters, plus the conditional variance of b given them (Kass & Steffey 1989, JASA 84).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.special import ndtri
+
+from ..result.fit_result import FitResult
+from .probabilities import fixed_part, probabilities, random_part
+
+__all__ = ["intervals", "link_variance"]
+
+
+def link_variance(result: FitResult, matrices, prediction: str) -> np.ndarray:
+    """Variance of the known part of each row's linear predictor, shape (n,)."""
+    n = matrices.X.shape[0]
+    kept = ~result.aliased
+    M = result.joint_covariance.shape[0]
+    p = int(kept.sum())
+    gradient = np.zeros((n, M))
+    gradient[:, :p] = matrices.X[:, kept]
+    extra = np.zeros(n)
+    if prediction == "conditional":
+        for f, factor in enumerate(result.factors):
+            k = len(factor.effects)
+            z = np.zeros((n, k))
+            codes = None
+            for term_result, term in zip(result.terms, matrices.random, strict=True):
+                if term_result.factor != f:
+                    continue
+                columns = slice(term_result.start, term_result.start + len(term.effects))
+                z[:, columns] = 1.0 if term.Z is None else term.Z
+                codes = term.codes
+            known = np.flatnonzero(codes >= 0)
+            level = codes[known]
+            zk = z[known]
+            extra[known] += np.einsum(
+                "na,nab,nb->n", zk, factor.conditional_covariance[level], zk, optimize=True
+            )
+            if factor.tangent is not None:
+                gradient[known] += np.einsum("na,nam->nm", zk, factor.tangent[level])
+    return np.einsum("nm,mk,nk->n", gradient, result.joint_covariance, gradient, optimize=True) + extra
+
+
+def intervals(
+    result: FitResult, link, matrices, offset, prediction: str, unseen: str, level: float
+) -> dict[str, np.ndarray]:
+    """Columns probability, std_error (link scale), conf_low, conf_high."""
+    n = matrices.X.shape[0]
+    p, _ = probabilities(result, link, matrices, offset, prediction, unseen)
+    eta = fixed_part(result, matrices.X, offset)
+    variance = link_variance(result, matrices, prediction)
+    if prediction == "conditional" and result.terms:
+        known, new = random_part(result, matrices.random, n)
+        eta = eta + known
+        variance = variance + new
+    elif prediction == "marginal" and result.terms:
+        _, new = random_part(result, matrices.random, n, everything_unseen=True)
+        averaged = link.link(p)
+        # the averaged curve is flatter: move its uncertainty with the same slope
+        slope = _marginal_slope(result, link, eta, new)
+        variance = variance * slope**2
+        eta = averaged
+    reach = float(ndtri(0.5 + 0.5 * level))
+    se = np.sqrt(np.maximum(variance, 0.0))
+    return {
+        "probability": p,
+        "std_error": se,
+        "conf_low": link.inverse(eta - reach * se),
+        "conf_high": link.inverse(eta + reach * se),
+    }
+
+
+def _marginal_slope(result, link, eta: np.ndarray, variance: np.ndarray) -> np.ndarray:
+    """d link(marginal probability)/d eta by a central difference."""
+    from .marginal import marginal_probability
+
+    h = 1e-4
+    sd = np.sqrt(variance)
+    high = link.link(marginal_probability(link, eta + h, sd))
+    low = link.link(marginal_probability(link, eta - h, sd))
+    return (high - low) / (2.0 * h)

@@ -1,0 +1,101 @@
+"""Linear predictors and probabilities of new rows from a `FitResult`."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..result.fit_result import FitResult
+from .marginal import marginal_probability
+
+__all__ = ["decision_values", "probabilities", "random_part", "unseen_levels"]
+
+
+def fixed_part(result: FitResult, X: np.ndarray, offset: np.ndarray | None) -> np.ndarray:
+    """offset + X beta, shape (n,)."""
+    eta = X @ result.fixed
+    return eta if offset is None else eta + offset
+
+
+def unseen_levels(random) -> list[tuple[str, int, int]]:
+    """Terms with unknown levels: (group, number of rows, first such row)."""
+    out, done = [], set()
+    for term in random:
+        if term.group in done:
+            continue
+        done.add(term.group)
+        missing = np.flatnonzero(term.codes < 0)
+        if missing.size:
+            out.append((term.group, int(missing.size), int(missing[0])))
+    return out
+
+
+def random_part(
+    result: FitResult, random, n: int, *, everything_unseen: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """Known random effects z'b, and the variance z'Sz of those not known, each (n,)."""
+    eta, variance = np.zeros(n), np.zeros(n)
+    for term_result, term in zip(result.terms, random, strict=True):
+        factor = result.factors[term_result.factor]
+        known = np.zeros(n, dtype=bool) if everything_unseen else term.codes >= 0
+        all_known = bool(known.all())
+        codes = term.codes
+        columns = factor.modes[:, term_result.start : term_result.start + len(term.effects)]
+        if not everything_unseen and factor.modes.shape[0]:
+            if all_known:
+                b = np.take(columns, codes, axis=0)
+            else:
+                b = np.where(known[:, None], np.take(columns, np.maximum(codes, 0), axis=0), 0.0)
+            eta += b[:, 0] if term.Z is None else np.einsum("na,na->n", b, term.Z)
+        if not all_known:
+            S = term_result.covariance
+            if term.Z is None:
+                v = np.full(n, S[0, 0])
+            else:
+                v = np.einsum("na,ab,nb->n", term.Z, S, term.Z, optimize=True)
+            variance += np.where(known, 0.0, v)
+    return eta, variance
+
+
+def decision_values(
+    result: FitResult, link, matrices, offset, prediction: str, unseen: str
+) -> np.ndarray:
+    """Linear predictor whose inverse link is the predicted probability, shape (n,)."""
+    eta, variance = _parts(result, matrices, offset, prediction, unseen)
+    if not variance.any():
+        return eta
+    p = _averaged(link, eta, variance)
+    return np.where(variance > 0.0, link.link(p), eta)
+
+
+def probabilities(
+    result: FitResult, link, matrices, offset, prediction: str, unseen: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Probability of the event and of its complement, each (n,)."""
+    eta, variance = _parts(result, matrices, offset, prediction, unseen)
+    p, q = link.inverse(eta), link.complement(eta)
+    rows = np.flatnonzero(variance > 0.0)
+    if rows.size:
+        p[rows] = marginal_probability(link, eta[rows], np.sqrt(variance[rows]))
+        q[rows] = 1.0 - p[rows]
+    return p, q
+
+
+def _parts(result, matrices, offset, prediction: str, unseen: str):
+    n = matrices.X.shape[0]
+    eta = fixed_part(result, matrices.X, offset)
+    if prediction == "typical" or not result.terms:
+        return eta, np.zeros(n)
+    if prediction == "marginal":
+        _, variance = random_part(result, matrices.random, n, everything_unseen=True)
+        return eta, variance
+    known, variance = random_part(result, matrices.random, n)
+    if unseen == "typical":
+        variance = np.zeros(n)
+    return eta + known, variance
+
+
+def _averaged(link, eta, variance):
+    p = link.inverse(eta)
+    rows = np.flatnonzero(variance > 0.0)
+    p[rows] = marginal_probability(link, eta[rows], np.sqrt(variance[rows]))
+    return p

@@ -1,0 +1,58 @@
+"""New responses drawn from a fitted model."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..result.fit_result import FitResult
+from .probabilities import fixed_part
+
+__all__ = ["simulate_events"]
+
+
+def simulate_events(
+    result: FitResult,
+    link,
+    matrices,
+    offset,
+    *,
+    n_samples: int,
+    random_state,
+    new_effects: bool,
+) -> np.ndarray:
+    """0/1 draws, shape (n, n_samples).
+
+    Known levels keep their modes unless `new_effects`; each unknown level of a factor draws one
+    effect per sample, shared by its rows where the rows tell levels apart (they carry code -1, so
+    rows of unknown levels of one factor draw independently).
+    """
+    from sklearn.utils import check_random_state
+
+    generator = check_random_state(random_state)
+    n = matrices.X.shape[0]
+    base = fixed_part(result, matrices.X, offset)
+    out = np.empty((n, n_samples), dtype=np.intp)
+    roots = [_root(term.covariance) for term in result.terms]
+    for sample in range(n_samples):
+        eta = base.copy()
+        for term_result, term, root in zip(result.terms, matrices.random, roots, strict=True):
+            factor = result.factors[term_result.factor]
+            J, k = factor.modes.shape[0], len(term.effects)
+            known = term.codes >= 0
+            if new_effects:
+                effects = generator.standard_normal((J, k)) @ root.T
+            else:
+                effects = factor.modes[:, term_result.start : term_result.start + k]
+            b = effects[np.maximum(term.codes, 0)]
+            if not known.all():
+                unknown = np.flatnonzero(~known)
+                b = np.array(b)
+                b[unknown] = generator.standard_normal((unknown.size, k)) @ root.T
+            eta += b[:, 0] if term.Z is None else np.einsum("na,na->n", b, term.Z)
+        out[:, sample] = generator.uniform(size=n) < link.inverse(eta)
+    return out
+
+
+def _root(S: np.ndarray) -> np.ndarray:
+    values, vectors = np.linalg.eigh(S)
+    return vectors * np.sqrt(np.maximum(values, 0.0))

@@ -1,0 +1,167 @@
+"""`FitResult`: the frozen value that a fit leaves behind. It holds no training rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+__all__ = ["FactorResult", "FitResult", "TermResult", "Verdict"]
+
+
+@dataclass(frozen=True, eq=False)
+class Verdict:
+    """Whether the estimate is a maximum, in scale-free quantities.
+
+    Attributes
+    ----------
+    converged : bool
+        The estimate is a proper maximum.
+    expected_gain : float
+        g' A^-1 g / 2, the log-likelihood that a further Newton step promises.
+    gradient_norm : float
+        sqrt(2 expected_gain), the gradient's length in the metric of the Hessian.
+    definite : bool
+        Whether the negative Hessian of the free parameters is positive definite.
+    smallest_eigenvalue : float
+        Of that matrix, scaled to unit diagonal.
+    singular_terms : tuple of str
+        Words for each variance at zero or correlation at +-1.
+    runaway : tuple of str
+        Names of coefficients or variances without a finite estimate.
+    n_steps : int
+        Outer steps taken.
+    message : str
+    """
+
+    converged: bool
+    expected_gain: float
+    gradient_norm: float
+    definite: bool
+    smallest_eigenvalue: float
+    singular_terms: tuple[str, ...]
+    runaway: tuple[str, ...]
+    n_steps: int
+    message: str
+
+
+@dataclass(frozen=True, eq=False)
+class TermResult:
+    """One random-effects term.
+
+    Attributes
+    ----------
+    group : str
+    effects : tuple of str
+    covariance : ndarray of shape (k, k)
+    factor : int
+        Its grouping factor among `FitResult.factors`.
+    start : int
+        Its first column among the factor's effects.
+    std_error_sd : ndarray of shape (k,)
+        Standard errors of the standard deviations (delta method); NaN at the boundary.
+    mean_outer : ndarray of shape (k, k)
+        Mean of z z' over the rows, for variances of the predictor.
+    """
+
+    group: str
+    effects: tuple[str, ...]
+    covariance: np.ndarray
+    factor: int
+    start: int
+    std_error_sd: np.ndarray
+    mean_outer: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class FactorResult:
+    """One grouping factor with the effects of all its terms.
+
+    Attributes
+    ----------
+    group : str
+    effects : tuple of str
+    levels : ndarray of shape (J,), object
+    covariance : ndarray of shape (k, k)
+        Covariance matrix of the effects (zero between terms).
+    modes : ndarray of shape (J, k)
+        Conditional modes b.
+    conditional_covariance : ndarray of shape (J, k, k)
+        Of b given the data and the parameters.
+    tangent : ndarray of shape (J, k, M) or None
+        db/d(parameters), in the order of `FitResult.joint_covariance`.
+    """
+
+    group: str
+    effects: tuple[str, ...]
+    levels: np.ndarray
+    covariance: np.ndarray
+    modes: np.ndarray
+    conditional_covariance: np.ndarray
+    tangent: np.ndarray | None
+
+
+@dataclass(frozen=True, eq=False)
+class FitResult:
+    """Estimates of one fit.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Coefficients, aliased ones included.
+    fixed : ndarray of shape (p,)
+        Estimates, 0 where aliased.
+    aliased : ndarray of shape (p,), bool
+    theta : ndarray of shape (m,)
+        Lower triangles of each term's covariance factor, in the user's coordinates.
+    phi : ndarray of shape (M,)
+        The solver's parameters at the maximum, of use for warm starts on the same design only.
+    joint_covariance : ndarray of shape (M, M)
+        Covariance of (fixed kept, theta of the solver): zero rows for parameters held at zero.
+    terms : tuple of TermResult
+    factors : tuple of FactorResult
+    log_likelihood : float
+    null_log_likelihood : float or None
+        Of the model with intercept alone; only without random effects.
+    n_rows : int
+    link : str
+    n_agq : int
+    verdict : Verdict
+    fixed_predictor_variance : float
+        Variance (divisor n - 1) of X beta over the rows.
+    mean_response : float
+    residual_quantiles : tuple of float
+        Minimum, quartiles and maximum of the Pearson residuals.
+    """
+
+    names: tuple[str, ...]
+    fixed: np.ndarray
+    aliased: np.ndarray
+    theta: np.ndarray
+    phi: np.ndarray
+    joint_covariance: np.ndarray
+    terms: tuple[TermResult, ...]
+    factors: tuple[FactorResult, ...]
+    log_likelihood: float
+    null_log_likelihood: float | None
+    n_rows: int
+    link: str
+    n_agq: int
+    verdict: Verdict
+    fixed_predictor_variance: float
+    mean_response: float
+    residual_quantiles: tuple[float, ...]
+
+    @property
+    def n_parameters(self) -> int:
+        """Free parameters of the model: kept coefficients and every theta."""
+        return int((~self.aliased).sum()) + self.theta.shape[0]
+
+    @property
+    def fixed_covariance(self) -> np.ndarray:
+        """Covariance of the fixed effects, shape (p, p), NaN where aliased."""
+        out = np.full((len(self.names), len(self.names)), np.nan)
+        kept = np.flatnonzero(~self.aliased)
+        m = kept.shape[0]
+        out[np.ix_(kept, kept)] = self.joint_covariance[:m, :m]
+        return out
