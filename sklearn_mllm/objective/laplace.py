@@ -139,7 +139,9 @@ class LaplaceObjective:
                 now = structure.independent_sums(g * step)
                 over = (now < -0.5 * slope) & (slope > 1e-14)
                 if over.any():
-                    fraction = np.where(over, np.clip(slope / (slope - now), 0.1, 0.7), 1.0)
+                    fraction = np.ones_like(now)
+                    np.divide(slope, slope - now, out=fraction, where=over)
+                    fraction = np.where(over, np.clip(fraction, 0.1, 0.7), 1.0)
                     kept = structure.spread(fraction) * step
                     u += kept - step
                     step = np.where(structure.spread(over), kept, 0.0)

@@ -195,6 +195,7 @@ def fit_problem(
     )  # fmt: skip
     settings = {"tol": tol, "max_iter": max_iter, "cheap_hessian": cheap, "penalty": penalty}
     maximum, free = _settle_boundary(objective, maximum, free, settings)
+    maximum, free = _second_look(objective, start, maximum, free, settings)
     if penalty is not None:
         value = maximum.value - penalty(maximum.phi)[0]
         maximum = replace(maximum, value=value)
@@ -216,6 +217,8 @@ def _approximate_information(objective, start: np.ndarray) -> np.ndarray | None:
 
 #: Standard deviation (on the scale of the predictor) below which zero is tried.
 NEAR_ZERO = 0.05
+#: Standard deviation on the same scale above which another maximum is looked for.
+HUGE_SD = 8.0
 
 
 def _settle_boundary(objective, maximum: Maximum, free: np.ndarray, settings: dict):
@@ -245,6 +248,29 @@ def _settle_boundary(objective, maximum: Maximum, free: np.ndarray, settings: di
     if near:
         # back to the maximum that was kept, so that modes and buffers belong to it
         objective.evaluate(maximum.phi, TIGHT_MODE_TOL)
+    return maximum, free
+
+
+def _second_look(objective, start: np.ndarray, maximum: Maximum, free: np.ndarray, settings: dict):
+    """A zero or a huge variance may be one of two maxima: climb again from moderate ones.
+
+    With rare events or few rows a group, the Laplace likelihood can fall from zero and rise again.
+    """
+    layout, p = objective.layout, objective.problem.p
+    huge = np.abs(maximum.phi[p:]).max(initial=0.0) > HUGE_SD
+    if free.all() and not huge:
+        return maximum, free
+    phi = np.array(start)
+    phi[p:] = np.where(layout.diagonal, 2.0 if huge else 1.0, 0.0)
+    everything = np.ones_like(free)
+    try:
+        other = ascend(objective, phi, everything, None, **settings)
+        other, other_free = _settle_boundary(objective, other, everything, settings)
+    except NotFinite:
+        other, other_free = maximum, free
+    if other.value > maximum.value + 1e-6:
+        return other, other_free
+    objective.evaluate(maximum.phi, TIGHT_MODE_TOL)
     return maximum, free
 
 

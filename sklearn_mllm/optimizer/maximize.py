@@ -20,6 +20,10 @@ LOOSE_MODE_TOL = 1e-7
 TIGHT_MODE_TOL = 1e-13
 #: Expected gain below which quasi-Newton hands over to the exact Hessian.
 QUASI_TOL = 1e-5
+#: The same where an exact Hessian costs no more than an evaluation.
+CHEAP_QUASI_TOL = 1e-8
+#: Rise in log-likelihood that counts as none, four steps in a row.
+IDLE_RISE = 1e-7
 
 
 class NotFinite(ArithmeticError):
@@ -146,7 +150,8 @@ def maximize(
     # `fresh`: A is the exact negative Hessian, taken within QUASI_TOL of where we stand
     fresh = False
     finished = False
-    n_steps = 0
+    n_steps = n_idle = 0
+    hand_over = CHEAP_QUASI_TOL if cheap_hessian else QUASI_TOL
     while True:
         if A is None:
             H, tangent = hessian()
@@ -155,7 +160,7 @@ def maximize(
         step[index], gain, _ = newton_step(A[block], current.gradient[index])
         if progress is not None:
             progress(n_steps, phi, current.value, gain)
-        if gain < (tol if fresh else QUASI_TOL):
+        if gain < (tol if fresh else hand_over):
             if fresh:
                 finished = True
                 break
@@ -174,11 +179,16 @@ def maximize(
             A = None
             continue
         n_steps += 1
-        if cheap_hessian and gain > QUASI_TOL:
+        # promised gains that do not come true: a ridge that leads to infinity
+        n_idle = n_idle + 1 if gain < 1e-3 and accepted.value - current.value < IDLE_RISE else 0
+        if n_idle > 3:
+            phi, current, fresh = accepted.phi, accepted, False
+            break
+        if cheap_hessian and gain > hand_over:
             A = None
         else:
             A = bfgs_update(A, accepted.phi - phi, current.gradient - accepted.gradient)
-            fresh = fresh and gain < QUASI_TOL
+            fresh = fresh and gain < hand_over
         phi, current = accepted.phi, accepted
     if not fresh:
         current = evaluate(phi, TIGHT_MODE_TOL)

@@ -15,6 +15,8 @@ GAIN_LIMIT = 1e-4
 RUNAWAY_STEP = 0.05
 #: Standard deviation on the predictor's scale beyond which a variance counts as unbounded.
 RUNAWAY_SD = 30.0
+#: Standard deviation that no data can tell from infinity.
+UNBOUNDED_SD = 200.0
 
 
 def judge(
@@ -101,7 +103,7 @@ def _runaway(outcome: Outcome, names, terms, T) -> list[str]:
         mine = p + np.flatnonzero(layout.term_of == number)
         restless = np.abs(step[mine]).max(initial=0.0) > RUNAWAY_STEP * max(sds.max(), 1.0)
         for effect, sd in zip(effects, sds, strict=True):
-            if restless and sd > RUNAWAY_SD:
+            if sd > UNBOUNDED_SD or (restless and sd > RUNAWAY_SD):
                 found.append(f"the variance of {effect!r} in {group!r}")
     return found
 
