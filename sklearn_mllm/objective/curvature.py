@@ -135,8 +135,8 @@ class _Curvature:
         for t, (i, j) in enumerate(self.entries):
             dH[j, :, p + t] += LtG[:, i]
             dH[:, j, p + t] += LtG[:, i]
-        dHinv = -np.einsum("abj,bcdj,cej->aedj", Hinv, dH, Hinv, optimize=["einsum_path", (0, 1), (0, 1)])
-        dM = np.einsum("ab,bcdj,ec->aedj", Lam, dHinv, Lam, optimize=["einsum_path", (0, 1), (0, 1)])
+        dHinv = -np.einsum("abj,bedj->aedj", Hinv, np.einsum("bcdj,cej->bedj", dH, Hinv))
+        dM = np.einsum("ab,bedj->aedj", Lam, np.einsum("bcdj,ec->bedj", dHinv, Lam))
         for t, (i, j) in enumerate(self.entries):
             dM[i, :, p + t] += HL[j]
             dM[:, i, p + t] += HL[j]
@@ -155,9 +155,9 @@ class _Curvature:
             zy += value if self.structure.Z is None else value * self.structure.Z[a, rows]
         omega = W + 0.5 * hW2 - 0.5 * W1 * zy
         P2y = np.einsum("abpj,bj->apj", P2, y)
-        top = -np.einsum("apj,adj->pd", P3 + 0.5 * P4 - 0.5 * P2y, w, optimize=True)
-        top -= 0.5 * np.einsum("abpj,abdj->pd", P2, dM, optimize=True)
-        top += 0.5 * np.einsum("apj,adj->pd", P3, dy, optimize=True)
+        top = -_contract(P3 + 0.5 * P4 - 0.5 * P2y, w)
+        top -= 0.5 * _contract(P2.reshape(k * k, p, J), dM.reshape(k * k, p + m, J))
+        top += 0.5 * _contract(P3, dy)
         top[:, :p] -= (X * omega) @ X.T
         out[:p] = top
 
@@ -177,3 +177,11 @@ class _Curvature:
                 row[p + q] -= float(Hinv[j, j2] @ G[i2, i])
             out[p + t] = row
         return out
+
+
+def _contract(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Sum over the first and the last axis of (c, p, J) and (c, d, J), shape (p, d)."""
+    out = a[0] @ b[0].T
+    for first, second in zip(a[1:], b[1:], strict=True):
+        out += first @ second.T
+    return out

@@ -43,38 +43,12 @@ from . import blocks as bl
 from .laplace import Evaluation, LaplaceObjective, ModeState
 from .rules import Grid, product_grid
 from .structures.one_factor import OneFactor
+from .tangents import mode_tangents
 
-__all__ = ["Integral", "ModeBased", "QuadratureObjective", "mode_tangents"]
+__all__ = ["Integral", "ModeBased", "QuadratureObjective"]
 
 #: Loosest squared Newton decrement of the modes; a step more costs less than a node.
 MODE_TOL = 1e-10
-
-
-def mode_tangents(laplace: LaplaceObjective) -> np.ndarray:
-    """du/d(beta, theta) at the last evaluation, shape (M, q), for any structure.
-
-    H du = dLambda' Z's - Lambda' Z' W (X dbeta + Z dLambda u).
-    """
-    state, structure, layout = laplace.state, laplace.structure, laplace.layout
-    p = laplace.problem.p
-    rhs = np.empty((p + layout.n_theta, structure.q))
-    if not structure.q:
-        return rhs
-    row = np.empty(laplace.problem.n)
-    for j in range(p):
-        np.multiply(laplace.problem.X[j], state.W, out=row)
-        rhs[j] = -structure.sums(row)
-    for t, (f, i, j) in enumerate(zip(layout.factor, layout.row, layout.col, strict=True)):
-        b = np.zeros(structure.q)
-        structure.parts(b)[f][i] = structure.parts(state.u)[f][j]
-        structure.predictor(b, None, row)
-        row *= state.W
-        rhs[p + t] = -structure.sums(row)
-    rhs = structure.scale([m.T for m in state.matrices], rhs)
-    scores = structure.parts(state.Zs)
-    for t, (f, i, j) in enumerate(zip(layout.factor, layout.row, layout.col, strict=True)):
-        structure.parts(rhs[p + t])[f][j] += scores[f][i]
-    return state.factorization.solve(rhs)
 
 
 class ModeBased:

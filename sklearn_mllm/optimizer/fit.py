@@ -92,7 +92,7 @@ def ascend(
         def tell(step: int, phi: np.ndarray, value: float, gain: float) -> None:
             progress(objective, step, phi, value, gain)
 
-    return maximize(
+    maximum = maximize(
         evaluate,
         take_hessian,
         start,
@@ -104,6 +104,13 @@ def ascend(
         max_iter=max_iter,
         progress=tell,
     )
+    return replace(maximum, modes=objective.u)
+
+
+def return_to(objective, maximum: Maximum) -> None:
+    """Put the objective back to a maximum, with its modes and buffers."""
+    objective.u, objective.tangent = maximum.modes, None
+    objective.evaluate(maximum.phi, TIGHT_MODE_TOL)
 
 
 def subsample(problem: Problem, n_rows: int) -> Problem:
@@ -247,7 +254,7 @@ def _settle_boundary(objective, maximum: Maximum, free: np.ndarray, settings: di
             maximum, free = candidate, trial_free
     if near:
         # back to the maximum that was kept, so that modes and buffers belong to it
-        objective.evaluate(maximum.phi, TIGHT_MODE_TOL)
+        return_to(objective, maximum)
     return maximum, free
 
 
@@ -270,7 +277,7 @@ def _second_look(objective, start: np.ndarray, maximum: Maximum, free: np.ndarra
         other, other_free = maximum, free
     if other.value > maximum.value + 1e-6:
         return other, other_free
-    objective.evaluate(maximum.phi, TIGHT_MODE_TOL)
+    return_to(objective, maximum)
     return maximum, free
 
 

@@ -48,6 +48,8 @@ class Maximum:
     n_steps : int
     finished : bool
         False when the steps ran out or no step up was found.
+    modes : ndarray of shape (q,) or None
+        Modes of the random effects at `phi`.
     """
 
     phi: np.ndarray
@@ -59,6 +61,7 @@ class Maximum:
     gain: float
     n_steps: int
     finished: bool
+    modes: np.ndarray | None = None
 
 
 def newton_step(

@@ -1,0 +1,133 @@
+"""The response: two labels of any type, or counts of successes and failures."""
+
+from __future__ import annotations
+
+import numpy as np
+
+__all__ = ["counts_response", "encode_response"]
+
+
+def encode_response(y, classes: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Labels to 0/1; the second of the sorted labels is the event.
+
+    Parameters
+    ----------
+    y : array-like of shape (n,)
+    classes : ndarray of shape (2,), optional
+        Labels of an earlier fit.
+
+    Returns
+    -------
+    classes : ndarray of shape (2,)
+    events : ndarray of shape (n,), float64
+
+    Raises
+    ------
+    ValueError
+        Not two labels, missing or continuous values.
+    """
+    import pandas as pd
+
+    values = _plain(y)
+    if values.dtype.kind == "b":
+        found = np.unique(values)
+        codes = values.astype(np.intp) if found.size == 2 else np.zeros(len(values), dtype=np.intp)
+    else:
+        codes, found = pd.factorize(values)
+        if (codes < 0).any():
+            raise ValueError(
+                f"y holds {int((codes < 0).sum())} missing value(s) (Input y contains NaN); drop "
+                "those rows or set missing='drop'"
+            )
+        found = np.asarray(found)
+        if found.size > 2 or found.dtype.kind == "f":
+            _check_labels(values, found)
+        try:
+            order = np.argsort(found, kind="stable")
+        except TypeError as error:
+            raise ValueError(
+                f"y mixes labels that cannot be ordered: {found.tolist()}; use one type"
+            ) from error
+        rank = np.empty(found.size, dtype=np.intp)
+        rank[order] = np.arange(found.size)
+        found, codes = found[order], rank[codes]
+    if classes is not None:
+        known = {label: i for i, label in enumerate(classes.tolist())}
+        strange = [v for v in found.tolist() if v not in known]
+        if strange:
+            raise ValueError(f"y holds label(s) {strange} that were not in fit ({classes.tolist()})")
+        place = np.array([known[v] for v in found.tolist()], dtype=float)
+        return classes, place[codes]
+    if found.size < 2:
+        raise ValueError(
+            "y must hold two classes; this solver needs samples of at least 2 classes in the data, "
+            f"but the data contains only one class: {found.tolist()[0]!r}"
+        )
+    return found, codes.astype(float)
+
+
+def _plain(y) -> np.ndarray:
+    """y as a 1-d array, text as objects."""
+    if hasattr(y, "to_pandas") and not hasattr(y, "iloc"):
+        y = y.to_pandas()
+    if hasattr(y, "to_numpy"):
+        values = np.asarray(y.to_numpy())
+    else:
+        values = np.asarray(y)
+    if values.dtype.kind in "US":
+        return values
+    if values.dtype.kind == "O" and values.size:
+        first = values.ravel()[0]
+        if all(isinstance(v, str) for v in values.ravel()[:100]) and isinstance(first, str):
+            return values
+        if all(isinstance(v, bool | np.bool_) for v in values.ravel()):
+            return values.astype(bool)
+    return values
+
+
+def _check_labels(values: np.ndarray, found: np.ndarray) -> None:
+    from sklearn.utils.multiclass import check_classification_targets, type_of_target
+
+    if found.dtype.kind == "f" and not np.isfinite(found).all():
+        raise ValueError("Input y contains NaN or infinity; drop those rows")
+    check_classification_targets(values)
+    if found.size > 2:
+        kind = type_of_target(values, input_name="y", raise_unknown=True)
+        raise ValueError(
+            "Only binary classification is supported. The type of the target is "
+            f"{kind}: y has {found.size} labels, {sorted(map(str, found.tolist()))[:6]}; join "
+            "labels, or fit one model for each"
+        )
+
+
+def counts_response(
+    successes: np.ndarray, failures: np.ndarray, weights: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Successes, trials and the sum of log binomial coefficients.
+
+    Raises
+    ------
+    ValueError
+        Negative or missing counts, or no trial at all.
+    """
+    from scipy.special import gammaln
+
+    for name, values in (("successes", successes), ("failures", failures)):
+        if not np.isfinite(values).all():
+            raise ValueError(f"cbind: {name} hold missing or infinite values; drop those rows")
+        if (values < 0).any():
+            raise ValueError(
+                f"cbind: {name} are negative in {int((values < 0).sum())} row(s); it takes "
+                "cbind(successes, failures), counts >= 0"
+            )
+    trials = successes + failures
+    if not trials.any():
+        raise ValueError("cbind: there is no trial in any row")
+    if successes.sum() in (0.0, trials.sum()):
+        raise ValueError(
+            "cbind: the data contains only one class, every trial is a "
+            f"{'failure' if successes.sum() == 0.0 else 'success'}"
+        )
+    terms = gammaln(trials + 1.0) - gammaln(successes + 1.0) - gammaln(failures + 1.0)
+    constant = float(terms.sum() if weights is None else terms @ weights)
+    return np.asarray(successes, dtype=float), np.asarray(trials, dtype=float), constant

@@ -1,0 +1,177 @@
+"""What the estimator's methods are given, as a `Table` and the rows in use."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.utils.validation import validate_data
+
+from ..design.table import Table, is_frame, make_table
+from ..formula import (
+    Cbind,
+    Matrices,
+    ModelSpec,
+    ParsedFormula,
+    default_formula,
+    parse,
+    response_values,
+)
+
+__all__ = ["Rows", "input_table", "model_formula", "training_rows"]
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Complete rows with positive weight, and the design learnt from them."""
+
+    spec: ModelSpec
+    matrices: Matrices
+    y: object
+    counts: tuple | None
+    weights: np.ndarray | None
+    offset: np.ndarray | None
+
+
+def input_table(estimator, X, y, groups, *, reset: bool) -> Table:
+    """Validate X the scikit-learn way and join it with groups.
+
+    Frames are checked by the columns that the formula names; when it takes all columns (`.`),
+    their names and order must be those of fit, as anywhere in scikit-learn.
+    """
+    if is_frame(X):
+        if reset or _takes_all_columns(estimator):
+            validate_data(estimator, X, skip_check_array=True, reset=reset)
+        table = make_table(X, groups)
+        if table.n_rows == 0:
+            raise ValueError(
+                f"Found array with 0 sample(s) (shape={getattr(X, 'shape', None)}) while a minimum "
+                "of 1 is required."
+            )
+        return table
+    finite = True if estimator.missing == "raise" else "allow-nan"
+    X = validate_data(
+        estimator, X, accept_sparse=["csc", "csr"], dtype="numeric", ensure_all_finite=finite,
+        reset=reset,
+    )  # fmt: skip
+    return make_table(X, groups)
+
+
+def _takes_all_columns(estimator) -> bool:
+    return estimator.formula is None or parse(estimator.formula).has_dot
+
+
+def model_formula(estimator, table: Table) -> ParsedFormula:
+    """The formula in force: the parameter, or the default made from `groups`."""
+    if estimator.formula is not None:
+        return parse(estimator.formula)
+    if not table.group_columns:
+        warnings.warn(
+            "no grouping factor: neither formula nor groups names one; fitting a plain logistic "
+            "regression (with metadata routing off, scikit-learn hands groups to the splitter "
+            "alone: name a column of X in the formula, or turn routing on)",
+            UserWarning,
+            stacklevel=5,
+        )
+    return parse(default_formula(list(table.group_columns)))
+
+
+def training_rows(
+    estimator,
+    table: Table,
+    y,
+    weights: np.ndarray | None,
+    offset: np.ndarray | None,
+    spec: ModelSpec | None = None,
+) -> Rows:
+    """Response and design of the rows that a fit uses.
+
+    Parameters
+    ----------
+    spec : ModelSpec, optional
+        Replay it, with new grouping levels added, instead of learning one.
+    """
+    parsed = model_formula(estimator, table) if spec is None else spec.parsed
+    n = table.n_rows
+    keep = None if weights is None or weights.all() else weights > 0.0
+    y, counts = _response(parsed, table, y, n)
+    if estimator.missing == "drop":
+        absent = _missing(y, counts)
+        if absent is not None and absent.any():
+            keep = ~absent if keep is None else keep & ~absent
+    if spec is None:
+        spec, matrices = ModelSpec.learn(parsed, table, missing=estimator.missing, keep=keep)
+    else:
+        spec, matrices = spec.extend(table, missing=estimator.missing, keep=keep)
+    rows = matrices.rows
+    if rows is not None:
+        y = None if y is None else y[rows]
+        counts = None if counts is None else tuple(c[rows] for c in counts)
+        weights = None if weights is None else weights[rows]
+        offset = None if offset is None else offset[rows]
+    if matrices.offset is not None:
+        offset = matrices.offset if offset is None else offset + matrices.offset
+    if matrices.X.shape[0] == 1 and estimator.formula is None:
+        raise ValueError("n_samples=1: one row cannot be fitted; Found array with 1 sample(s)")
+    return Rows(spec, matrices, y, counts, weights, offset)
+
+
+def _response(parsed: ParsedFormula, table: Table, y, n: int):
+    """Labels, or counts (successes, failures), of all rows."""
+    if y is None:
+        if parsed.response is None:
+            raise ValueError(
+                "This MixedLogisticClassifier estimator requires y to be passed, but the target y "
+                "is None: pass y, or name a column of X at the left side of the formula"
+            )
+        values = response_values(parsed, table)
+        if isinstance(parsed.response, Cbind):
+            return None, values
+        return np.asarray(values), None
+    values = _as_array(y)
+    if values.ndim == 2 and values.shape[1] == 2 and isinstance(parsed.response, Cbind):
+        _length(values, n)
+        values = values.astype(float)
+        return None, (values[:, 0], values[:, 1])
+    values = _column(values)
+    _length(values, n)
+    if isinstance(parsed.response, Cbind):
+        counts = response_values(parsed, table)
+        if not np.array_equal(np.asarray(values, dtype=float), counts[0]):
+            raise ValueError(
+                "the formula's left side is cbind(successes, failures): leave y out, or pass the "
+                "successes or an array of shape (n, 2)"
+            )
+        return None, counts
+    return values, None
+
+
+def _as_array(y) -> np.ndarray:
+    if hasattr(y, "to_pandas") and not hasattr(y, "iloc"):
+        y = y.to_pandas()
+    if hasattr(y, "toarray"):
+        raise ValueError("y is a sparse matrix; pass a 1-dimensional array of labels")
+    return np.asarray(y)
+
+
+def _column(values: np.ndarray) -> np.ndarray:
+    from sklearn.utils.validation import column_or_1d
+
+    return column_or_1d(values, warn=True)
+
+
+def _length(values: np.ndarray, n: int) -> None:
+    if values.shape[0] != n:
+        raise ValueError(
+            "Found input variables with inconsistent numbers of samples: "
+            f"X has {n} rows, y {values.shape[0]}"
+        )
+
+
+def _missing(y, counts) -> np.ndarray | None:
+    import pandas as pd
+
+    if counts is not None:
+        return np.isnan(counts[0]) | np.isnan(counts[1])
+    return np.asarray(pd.isna(y)) if y.dtype.kind in "fO" else None

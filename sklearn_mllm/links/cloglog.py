@@ -1,0 +1,62 @@
+"""Complementary log-log link: F(eta) = 1 - exp(-exp(eta))."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .base import Link
+
+__all__ = ["Cloglog"]
+
+#: Beyond this exp(eta) is held, so that sums stay finite.
+_LIMIT = 700.0
+
+
+class Cloglog(Link):
+    """Proportional hazards in grouped time."""
+
+    name = "cloglog"
+    latent_variance = np.pi**2 / 6.0
+
+    def inverse(self, eta: np.ndarray) -> np.ndarray:
+        return -np.expm1(-np.exp(np.minimum(eta, _LIMIT)))
+
+    def complement(self, eta: np.ndarray) -> np.ndarray:
+        return np.exp(-np.exp(np.minimum(eta, _LIMIT)))
+
+    def density(self, eta: np.ndarray) -> np.ndarray:
+        eta = np.minimum(eta, _LIMIT)
+        return np.exp(eta - np.exp(eta))
+
+    def link(self, p: np.ndarray) -> np.ndarray:
+        with np.errstate(divide="ignore"):
+            return np.log(-np.log1p(-np.asarray(p, dtype=float)))
+
+    def log_derivatives(self, eta: np.ndarray, order: int) -> tuple[list, list]:
+        t = np.minimum(eta, _LIMIT)
+        e = np.exp(t)
+        p = -np.expm1(-e)
+        with np.errstate(divide="ignore"):
+            low = np.where(t < -30.0, t - 0.5 * e, np.log(p))
+        one = [np.where(e > 1.0, np.log1p(-np.exp(-np.maximum(e, 1.0))), low)]
+        zero = [-e] * (order + 1)
+        if order:
+            # r = e / (exp(e) - 1) = dlogF/deta
+            small = e < 1e-2
+            with np.errstate(over="ignore"):
+                r = np.where(e < 1e-300, 1.0, e / np.expm1(np.maximum(e, 1e-300)))
+            one.append(r)
+            if order > 1:
+                # r' = r (1 - e - r); v = 1 - e - r = -e/2 - e^2/12 + e^4/720 - ...
+                series = e * (-0.5 + e * (-1.0 / 12.0 + e * e * (1.0 / 720.0 - e * e / 30240.0)))
+                v = np.where(small, series, 1.0 - e - r)
+                r1 = r * v
+                one.append(r1)
+                if order > 2:
+                    v1 = -e - r1
+                    r2 = r1 * v + r * v1
+                    one.append(r2)
+                    if order > 3:
+                        v2 = -e - r2
+                        one.append(r2 * v + 2.0 * r1 * v1 + r * v2)
+        return one, zero

@@ -1,0 +1,208 @@
+"""The joint mode of (beta, u): the objective of n_agq=0, and start values for every fit.
+
+For a given theta let (beta, u) maximise sum_i l_i - u'u/2 (penalised iteratively reweighted least
+squares, Bates et al. 2015, section 5). With n_agq=0 the log-likelihood is the Laplace approximation
+at that joint mode,
+
+    P(theta) = L(beta(theta), theta),
+
+faster than maximising L itself and a little biased, as lme4's nAGQ = 0. Since u(beta, theta) is the
+conditional mode at beta(theta), P has the gradient
+
+    dP/dtheta = dL/dtheta + N' A^-1 dL/dbeta
+
+with the gradient of `laplace.py` and A, N of `tangents.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy import linalg
+
+from ..design.problem import Problem
+from .laplace import Evaluation, LaplaceObjective, ModeError
+from .quadrature import ModeBased
+from .tangents import Tangents, tangents
+
+__all__ = ["JointModeObjective", "JointStart", "joint_start"]
+
+MAX_STEPS = 60
+#: Largest change of a coefficient (of a standardised column) in one step.
+STEP_LIMIT = 4.0
+
+
+class JointModeObjective(ModeBased):
+    """Laplace log-likelihood at the joint mode of (beta, u), a function of theta alone.
+
+    To the optimizer this is a problem without fixed effects: its parameters are theta, and
+    `problem` has p = 0. The coefficients that belong to the last evaluation are in `beta`, and
+    `joint_parameters`, `joint_hessian` and `mode_tangents` speak of (beta, theta).
+
+    Parameters
+    ----------
+    problem : Problem
+    link : Link
+    n_threads : int
+
+    Attributes
+    ----------
+    beta : ndarray of shape (p,)
+        Where the next evaluation starts.
+    full_problem : Problem
+    beta_tangent : ndarray of shape (p, m)
+        dbeta/dtheta at the last evaluation.
+    """
+
+    def __init__(self, problem: Problem, link, n_threads: int = 1) -> None:
+        super().__init__(problem, link, n_threads)
+        self.full_problem = problem
+        self.problem = replace(problem, X=np.empty((0, problem.n)))
+        self.beta = np.zeros(problem.p)
+        self.beta_tangent = np.zeros((problem.p, self.layout.n_theta))
+        self._theta: np.ndarray | None = None
+        self._tangents: Tangents | None = None
+        self._factor = None
+
+    @property
+    def n_parameters(self) -> int:
+        return self.layout.n_theta
+
+    @property
+    def tangent(self) -> None:
+        """The modes are predicted inside; what the optimizer offers is not used."""
+        return None
+
+    @tangent.setter
+    def tangent(self, value) -> None:
+        pass
+
+    def split(self, phi: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(beta, theta) for phi = theta, with the coefficients of the last evaluation."""
+        return self.beta, phi
+
+    def _linearise(self) -> Tangents:
+        """Tangents and the factor of A at the current modes; the modes follow them from here."""
+        state = self.laplace.state
+        found = tangents(
+            self.rows, self.structure, self.layout, state.matrices, state.u, state.Zs, state.W,
+            state.factorization,
+        )  # fmt: skip
+        self.laplace.tangent = found.modes
+        return found
+
+    def find_joint_mode(self, theta: np.ndarray, tol: float = 1e-12) -> None:
+        """Newton steps on beta, u following, until their squared decrement is below `tol`.
+
+        Raises
+        ------
+        ModeError
+            When they do not converge: the data leave some coefficient without a finite estimate.
+        """
+        beta = self.beta
+        if self._theta is not None:
+            beta = beta + _limited(self.beta_tangent @ (theta - self._theta))
+        value, slope = -np.inf, 0.0
+        step = np.zeros_like(beta)
+        for _ in range(MAX_STEPS):
+            state = self.laplace.find_modes(np.concatenate([beta, theta]), min(tol, 1e-8))
+            new = state.log_likelihood - 0.5 * float(state.u @ state.u)
+            new += 0.5 * state.decrement
+            if new < value - 1e-10 * abs(value) and slope > tol:
+                step = 0.25 * step
+                beta = beta - 3.0 * step
+                slope *= 0.25
+                continue
+            value = new
+            found = self._linearise()
+            gradient = self.rows.transpose_dot(state.s)
+            # the last step on u is still to be taken: X's changes by - X'WZ Lambda step
+            gradient -= found.coupling @ state.step
+            factor = _factorise(found.schur)
+            step = linalg.cho_solve(factor, gradient, check_finite=False)
+            slope = float(step @ gradient)
+            if slope < tol:
+                self.beta = beta + step
+                self._theta = theta
+                self._tangents, self._factor = found, factor
+                self.beta_tangent = linalg.cho_solve(factor, found.pull, check_finite=False)
+                return
+            step = _limited(step)
+            beta = beta + step
+        raise ModeError("the joint modes of coefficients and random effects do not converge")
+
+    def evaluate(self, phi: np.ndarray, tol: float = 1e-12) -> Evaluation:
+        """Value and gradient at phi = theta."""
+        self.n_evaluations += 1
+        theta = np.array(phi, dtype=float)
+        if self.rows.p == 0:
+            self._theta = theta
+            plain = self.laplace.evaluate(theta, tol)
+            self._tangents = self._linearise()
+            return plain
+        # the value is not stationary in beta: a squared decrement of d leaves an error of sqrt(d)
+        self.find_joint_mode(theta, min(tol * 1e-6, 1e-16))
+        plain = self.laplace.evaluate(np.concatenate([self.beta, theta]), min(tol, 1e-12))
+        in_beta, in_theta = np.split(plain.gradient, [self.rows.p])
+        shift = linalg.cho_solve(self._factor, in_beta, check_finite=False)
+        return Evaluation(phi, plain.value, in_theta + self._tangents.pull.T @ shift)
+
+    # -- back to (beta, theta) -------------------------------------------------------------------
+
+    def joint_parameters(self) -> np.ndarray:
+        """(beta, theta) of the last evaluation."""
+        return np.concatenate([self.beta, self._theta])
+
+    def joint_hessian(self, theta_hessian: np.ndarray) -> np.ndarray:
+        """Hessian in (beta, theta) from that of P, shape (M, M).
+
+        A quadratic in (beta, theta) with curvature -A in beta, whose maximum over beta lies at
+        beta(theta) and is P: with D = dbeta/dtheta its Hessian is
+        [[-A, A D], [D'A, P'' - D'A D]], and the covariance of beta is A^-1 - D P''^-1 D'.
+        """
+        A, D = self._tangents.schur, self.beta_tangent
+        AD = A @ D
+        return np.block([[-A, AD], [AD.T, theta_hessian - D.T @ AD]])
+
+    def mode_tangents(self) -> np.ndarray:
+        """du/d(beta, theta) at the last evaluation, shape (M, q)."""
+        return self._tangents.modes
+
+
+def _factorise(A: np.ndarray):
+    """Cholesky factor of A, with a little added to the diagonal where it is not definite."""
+    diagonal = np.diag_indices_from(A)
+    size = np.maximum(np.abs(A[diagonal]), 1e-300)
+    for ridge in (0.0, 1e-10, 1e-7, 1e-4, 1e-1, 1.0, 10.0):
+        B = A.copy()
+        B[diagonal] += ridge * size
+        try:
+            return linalg.cho_factor(B, lower=True, check_finite=False)
+        except linalg.LinAlgError:
+            continue
+    raise ModeError("the information of the coefficients is not finite")
+
+
+def _limited(step: np.ndarray) -> np.ndarray:
+    largest = float(np.abs(step).max(initial=0.0))
+    return step * min(1.0, STEP_LIMIT / max(largest, 1e-300))
+
+
+@dataclass(frozen=True, eq=False)
+class JointStart:
+    """Where a fit can start.
+
+    Attributes
+    ----------
+    phi : ndarray of shape (M,)
+        (beta, theta).
+    u : ndarray of shape (q,)
+        Modes that belong to it, nearly.
+    negative_hessian : ndarray of shape (M, M)
+        Guess of the negative Hessian of the Laplace log-likelihood, positive definite.
+    """
+
+    phi: np.ndarray
+    u: np.ndarray
+    negative_hessian: np.ndarray
