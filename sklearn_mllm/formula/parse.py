@@ -86,8 +86,19 @@ class ParsedFormula:
         return None
 
 
+#: Stands before names such as 0 or 1.5, which formulaic would read as numbers.
+NUMERIC_PREFIX = "_column_"
+
+
+def is_numeric_name(name: str) -> bool:
+    """Whether a column name reads as a number."""
+    return name.replace(".", "", 1).replace("-", "", 1).isdigit()
+
+
 def quote(name: str) -> str:
     """A column name as it must stand in a formula."""
+    if is_numeric_name(name):
+        name = NUMERIC_PREFIX + name
     plain = name.isidentifier() and name not in FUNCTIONS and name not in _CONSTANTS
     return name if plain else f"`{name}`"
 

@@ -11,7 +11,14 @@ import numpy as np
 
 from .functions import evaluation_context
 from .grouping import Grouping
-from .parse import Cbind, ParsedFormula, RandomTerm, quote
+from .parse import (
+    NUMERIC_PREFIX,
+    Cbind,
+    ParsedFormula,
+    RandomTerm,
+    is_numeric_name,
+    quote,
+)
 from .tokens import FormulaError
 
 __all__ = ["Matrices", "ModelSpec", "RandomMatrices"]
@@ -374,14 +381,14 @@ def _learn_matrix(text: str, frame) -> tuple[np.ndarray, tuple[str, ...], object
         with warnings.catch_warnings():
             warnings.simplefilter("error", category=RuntimeWarning)
             made = _formula(text).get_model_matrix(
-                frame, context=evaluation_context(), output="numpy", na_action="ignore"
+                _plain_names(frame), context=evaluation_context(), output="numpy", na_action="ignore"
             )
     except (FormulaicError, RuntimeWarning, TypeError, ValueError, NameError) as error:
         raise FormulaError(
             f"formula: cannot evaluate {text!r} on these data: {_reason(error)}"
         ) from error
     spec = made.model_spec
-    names = tuple(map(str, spec.column_names))
+    names = _written_names(spec)
     return _columns_first(made, len(frame), names), names, spec
 
 
@@ -391,11 +398,21 @@ def _replay_matrix(spec, frame) -> tuple[np.ndarray, tuple[str, ...]]:
     from formulaic.errors import FormulaicError
 
     try:
-        made = spec.get_model_matrix(frame, context=evaluation_context())
+        made = spec.get_model_matrix(_plain_names(frame), context=evaluation_context())
     except (FormulaicError, TypeError, ValueError, NameError) as error:
         raise FormulaError(f"formula: cannot evaluate it on these data: {_reason(error)}") from error
-    names = tuple(map(str, spec.column_names))
+    names = _written_names(spec)
     return _columns_first(made, len(frame), names), names
+
+
+def _plain_names(frame):
+    """The frame with names that read as numbers replaced."""
+    numeric = {c: NUMERIC_PREFIX + c for c in frame.columns if is_numeric_name(c)}
+    return frame.rename(columns=numeric) if numeric else frame
+
+
+def _written_names(spec) -> tuple[str, ...]:
+    return tuple(str(name).replace(NUMERIC_PREFIX, "") for name in spec.column_names)
 
 
 def _columns_first(made, n: int, names) -> np.ndarray:
