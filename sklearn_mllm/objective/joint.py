@@ -22,7 +22,7 @@ import numpy as np
 from scipy import linalg
 
 from ..design.problem import Problem
-from .laplace import Evaluation, LaplaceObjective, ModeError
+from .laplace import Evaluation, ModeError
 from .quadrature import ModeBased
 from .tangents import Tangents, tangents
 

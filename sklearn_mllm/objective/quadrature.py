@@ -45,7 +45,7 @@ from .rules import Grid, product_grid
 from .structures.one_factor import OneFactor
 from .tangents import mode_tangents
 
-__all__ = ["Integral", "ModeBased", "QuadratureObjective"]
+__all__ = ["Integral", "ModeBased", "QuadratureObjective", "inverse_scale", "moved_inverse"]
 
 #: Loosest squared Newton decrement of the modes; a step more costs less than a node.
 MODE_TOL = 1e-10
@@ -124,14 +124,29 @@ class Integral:
         Derivative of a row's level in the row's predictor; a buffer.
     theta : ndarray of shape (m, J)
         Derivative of each level in theta.
-    correction : ndarray of shape (J,)
-        What the quadrature adds to the Laplace approximation of each level.
     """
 
     values: np.ndarray
     r: np.ndarray
     theta: np.ndarray
-    correction: np.ndarray
+
+
+def inverse_scale(R: np.ndarray) -> np.ndarray:
+    """C = R^-T for lower-triangular blocks R (k, k, J), so that C C' = (R R')^-1."""
+    eye = np.zeros_like(R)
+    for a in range(R.shape[0]):
+        eye[a, a] = 1.0
+    return bl.solve_lower(R, eye, transposed=True)
+
+
+def moved_inverse(C: np.ndarray, B: np.ndarray) -> np.ndarray:
+    """K = C (I + S) C' with the upper triangle of C'B in the symmetric S, shape (k, k, J)."""
+    A = np.einsum("baj,bcj->acj", C, B)
+    for a in range(C.shape[0]):
+        for b in range(a):
+            A[a, b] = A[b, a]
+        A[a, a] += 1.0
+    return np.einsum("abj,bcj,dcj->adj", C, A, C, optimize=["einsum_path", (0, 1), (0, 1)])
 
 
 class QuadratureObjective(ModeBased):
@@ -215,7 +230,7 @@ class QuadratureObjective(ModeBased):
         blocks -= (0.5 * Zc + GLy)[:, None] * u
         blocks += Zs[:, None] * y
         theta = blocks[self.layout.row, self.layout.col]
-        return Integral(values, r, theta, correction)
+        return Integral(values, r, theta)
 
 
 class _NodeSums:
@@ -239,10 +254,7 @@ class _NodeSums:
         u = state.u.reshape(k, -1)[:, levels]
         eta = state.eta[rows]
 
-        eye = np.zeros_like(R)
-        for a in range(k):
-            eye[a, a] = 1.0
-        C = bl.solve_lower(R, eye, transposed=True)
+        C = inverse_scale(R)
         self.base = np.add.reduceat(link.derivatives(eta, successes, trials, 0)[0], starts)
 
         total = np.zeros(J)
@@ -284,12 +296,7 @@ class _NodeSums:
         gbar /= total
         B /= total
         moments /= total
-        A = np.einsum("baj,bcj->acj", C, B)
-        for a in range(k):
-            for b in range(a):
-                A[a, b] = A[b, a]
-            A[a, a] += 1.0
-        self.K = np.einsum("abj,bcj,dcj->adj", C, A, C, optimize=["einsum_path", (0, 1), (0, 1)])
+        self.K = moved_inverse(C, B)
         self.correction = np.log(total)
         self.mean_score = gbar
         self.moments = moments
