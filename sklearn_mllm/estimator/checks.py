@@ -39,6 +39,8 @@ def check_parameters(estimator) -> None:
             raise ValueError(
                 f"prior must be None or a sklearn_mllm.Prior, got {type(estimator.prior).__name__}"
             )
+        if estimator.n_agq == 0:
+            raise ValueError("prior is not available with n_agq=0 (the joint mode); use n_agq=1")
 
 
 def _integer(name: str, value, lowest: int) -> None:

@@ -21,7 +21,9 @@ __all__ = ["closed_form_hessian", "has_closed_form"]
 
 def has_closed_form(objective: LaplaceObjective) -> bool:
     """Whether `closed_form_hessian` covers the objective's structure."""
-    return isinstance(objective.structure, OneFactor | NoEffects)
+    return type(objective) is LaplaceObjective and isinstance(
+        objective.structure, OneFactor | NoEffects
+    )
 
 
 def closed_form_hessian(objective: LaplaceObjective) -> tuple[np.ndarray, np.ndarray]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .curvature import closed_form_hessian, has_closed_form
+from .differences import difference_hessian
 
 __all__ = ["hessian"]
 
@@ -16,4 +17,4 @@ def hessian(objective) -> tuple[np.ndarray, np.ndarray]:
     """
     if has_closed_form(objective):
         return closed_form_hessian(objective)
-    raise NotImplementedError
+    return difference_hessian(objective)

@@ -8,7 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..design.problem import Factor, Problem
+from ..objective.curvature import has_closed_form
 from ..objective.hessian import hessian as objective_hessian
+from ..objective.joint import JointModeObjective
 from ..objective.laplace import Evaluation, LaplaceObjective, ModeError
 from .maximize import TIGHT_MODE_TOL, Maximum, NotFinite, maximize
 from .start import fisher_theta, plain_fit, start_theta
@@ -176,7 +178,9 @@ def fit_problem(
     objective = make_objective(problem, link, n_threads=n_threads)
     layout = objective.layout
     negative_hessian = None
-    closed_form = len(problem.factors) <= 1 and isinstance(objective, LaplaceObjective)
+    closed_form = has_closed_form(objective)
+    joint = isinstance(objective, JointModeObjective)
+    p = objective.problem.p
     cheap = closed_form and problem.n * max(problem.p, 1) <= CHEAP_HESSIAN
     if start is None and problem.n >= SUBSAMPLE_FROM and closed_form:
         small = subsample(problem, SUBSAMPLE_ROWS)
@@ -186,13 +190,17 @@ def fit_problem(
             first = None
         if first is not None and first.maximum.finished:
             start = first.maximum.phi
-            moved = start[problem.p :]
-            start[problem.p :] = np.where(layout.diagonal & (np.abs(moved) < 0.05), 0.05, moved)
+            moved = start[p:]
+            start[p:] = np.where(layout.diagonal & (np.abs(moved) < 0.05), 0.05, moved)
             ratio = problem.n / small.n
             negative_hessian = -first.maximum.hessian * ratio
+    if start is None and not joint and not isinstance(objective, LaplaceObjective):
+        start, negative_hessian = _laplace_start(problem, link, n_threads)
     if start is None:
         beta = plain_fit(objective)
         start = np.concatenate([beta, start_theta(objective, beta)])
+    if joint and start.shape[0] > objective.n_parameters:
+        objective.beta, start = start[: problem.p], start[problem.p :]
     if negative_hessian is None and not closed_form:
         negative_hessian = _approximate_information(objective, start)
     free = np.ones(objective.n_parameters, dtype=bool)
@@ -203,10 +211,39 @@ def fit_problem(
     settings = {"tol": tol, "max_iter": max_iter, "cheap_hessian": cheap, "penalty": penalty}
     maximum, free = _settle_boundary(objective, maximum, free, settings)
     maximum, free = _second_look(objective, start, maximum, free, settings)
+    if joint:
+        maximum, free = _complete(objective, maximum, free)
     if penalty is not None:
-        value = maximum.value - penalty(maximum.phi)[0]
-        maximum = replace(maximum, value=value)
+        maximum = replace(maximum, value=maximum.value - penalty(maximum.phi)[0])
     return Outcome(maximum, free, objective, objective.u)
+
+
+def _complete(objective: JointModeObjective, maximum: Maximum, free: np.ndarray):
+    """The maximum over theta as one over (beta, theta)."""
+    phi = objective.joint_parameters()
+    p = phi.shape[0] - maximum.phi.shape[0]
+    none = np.zeros(p)
+    maximum = replace(
+        maximum,
+        phi=phi,
+        gradient=np.concatenate([none, maximum.gradient]),
+        hessian=objective.joint_hessian(maximum.hessian),
+        tangent=objective.mode_tangents(),
+        step=np.concatenate([none, maximum.step]),
+    )
+    return maximum, np.concatenate([np.ones(p, dtype=bool), free])
+
+
+def _laplace_start(problem: Problem, link, n_threads: int):
+    """The Laplace maximum and its curvature, where it is not far out."""
+    try:
+        first = fit_problem(problem, link, n_threads=n_threads, tol=1e-3, max_iter=30)
+    except NotFinite:
+        return None, None
+    first.objective.close()
+    if np.abs(first.maximum.phi).max(initial=0.0) > 8.0 or not first.free.all():
+        return None, None
+    return first.maximum.phi, -first.maximum.hessian
 
 
 def _approximate_information(objective, start: np.ndarray) -> np.ndarray | None:
@@ -217,7 +254,8 @@ def _approximate_information(objective, start: np.ndarray) -> np.ndarray | None:
         return None
     p = objective.problem.p
     out = np.zeros((start.shape[0], start.shape[0]))
-    out[:p, :p] = objective.rows.gram(np.maximum(objective.state.W, 0.0))
+    if p:
+        out[:p, :p] = objective.rows.gram(np.maximum(objective.state.W, 0.0))
     out[p:, p:] = fisher_theta(objective, start[p:])
     return out
 

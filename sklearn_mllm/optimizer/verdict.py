@@ -84,7 +84,7 @@ def _runaway(outcome: Outcome, names, terms, T) -> list[str]:
     maximum = outcome.maximum
     objective = outcome.objective
     problem = objective.problem
-    p = problem.p
+    p = T.shape[0]
     found: list[str] = []
     step = maximum.step
     if p and np.abs(step[:p]).max() > 1e-3:
