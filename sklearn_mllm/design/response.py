@@ -55,7 +55,9 @@ def encode_response(y, classes: np.ndarray | None = None) -> tuple[np.ndarray, n
         known = {label: i for i, label in enumerate(classes.tolist())}
         strange = [v for v in found.tolist() if v not in known]
         if strange:
-            raise ValueError(f"y holds label(s) {strange} that were not in fit ({classes.tolist()})")
+            raise ValueError(
+                f"y holds label(s) {strange} that were not in fit ({classes.tolist()})"
+            )
         place = np.array([known[v] for v in found.tolist()], dtype=float)
         return classes, place[codes]
     if found.size < 2:

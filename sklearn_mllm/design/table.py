@@ -82,9 +82,7 @@ def _array_columns(X, prefix: str | None, names: list[str] | None = None) -> tup
     names = [f"{prefix}{j}" for j in range(p)] if names is None else names
     if hasattr(X, "tocsc"):
         X = X.tocsc()
-        return n, {
-            name: (lambda j=j: X[:, [j]].toarray().ravel()) for j, name in enumerate(names)
-        }
+        return n, {name: (lambda j=j: X[:, [j]].toarray().ravel()) for j, name in enumerate(names)}
     return n, {name: (lambda j=j: X[:, j]) for j, name in enumerate(names)}
 
 

@@ -39,9 +39,7 @@ class StepReporter:
         self.task = None
         if getattr(estimator, "_skl_callbacks", None):
             self.context = estimator._init_callback_context(max_subtasks=None)
-            self.context.call_on_fit_task_begin(
-                estimator=estimator, X=X, y=y, metadata=metadata
-            )
+            self.context.call_on_fit_task_begin(estimator=estimator, X=X, y=y, metadata=metadata)
 
     @property
     def active(self) -> bool:

@@ -24,7 +24,9 @@ def check_parameters(estimator) -> None:
         if value not in allowed:
             raise ValueError(f"{name}={value!r} is not one of {', '.join(map(repr, allowed))}")
     if estimator.formula is not None and not isinstance(estimator.formula, str):
-        raise ValueError(f"formula must be a string or None, got {type(estimator.formula).__name__}")
+        raise ValueError(
+            f"formula must be a string or None, got {type(estimator.formula).__name__}"
+        )
     _integer("n_agq", estimator.n_agq, 0)
     _integer("max_iter", estimator.max_iter, 1)
     if not isinstance(estimator.tol, Real) or not estimator.tol > 0:
@@ -60,10 +62,14 @@ def _row_vector(name: str, values, n: int) -> np.ndarray:
     if out.ndim != 1:
         raise ValueError(f"{name} must be 1-dimensional, got an array of shape {out.shape}")
     if out.shape[0] != n:
-        raise ValueError(f"{name}.shape == {out.shape}, expected ({n},): one value for each row of X")
+        raise ValueError(
+            f"{name}.shape == {out.shape}, expected ({n},): one value for each row of X"
+        )
     if not np.isfinite(out).all():
         bad = int((~np.isfinite(out)).sum())
-        raise ValueError(f"{name} holds {bad} NaN or infinite value(s); replace them or drop the rows")
+        raise ValueError(
+            f"{name} holds {bad} NaN or infinite value(s); replace them or drop the rows"
+        )
     return out
 
 

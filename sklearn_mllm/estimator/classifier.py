@@ -397,7 +397,7 @@ class MixedLogisticClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimat
 
         if n_samples < 1:
             raise ValueError(f"n_samples must be at least 1, got {n_samples!r}")
-        n, matrices, offset = self._replay(X, groups, None)
+        _, matrices, offset = self._replay(X, groups, None)
         if matrices.rows is not None:
             raise ValueError("simulate needs complete rows; drop those with missing values first")
         events = simulate_events(
@@ -461,7 +461,9 @@ class MixedLogisticClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimat
         "Coefficients without the intercept, shape (1, p).",
     )
     intercept_ = _fitted(
-        lambda r: np.array([r.fixed[r.names.index("Intercept")] if "Intercept" in r.names else 0.0]),
+        lambda r: np.array(
+            [r.fixed[r.names.index("Intercept")] if "Intercept" in r.names else 0.0]
+        ),
         "Intercept, shape (1,).",
     )
     log_likelihood_ = _fitted(lambda r: r.log_likelihood, "Log-likelihood at the estimate.")

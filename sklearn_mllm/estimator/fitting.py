@@ -9,7 +9,7 @@ import numpy as np
 
 from ..design.build import build_problem
 from ..design.response import counts_response, encode_response
-from ..formula import Matrices, ModelSpec, ParsedFormula
+from ..formula import Matrices, ModelSpec
 from ..result.fit_result import FitResult
 
 __all__ = ["Fitted", "Response", "fit_arrays", "learn_response"]
@@ -81,9 +81,7 @@ def fit_arrays(
     from ..optimizer.package import package, snapshot
     from ..optimizer.start import null_log_likelihood, start_from
 
-    build = build_problem(
-        matrices.X, response.successes, response.trials, offset, matrices.random
-    )
+    build = build_problem(matrices.X, response.successes, response.trials, offset, matrices.random)
     penalty = None
     make_objective = objective_for(n_agq, build.problem)
     kept = [matrices.names[j] for j in build.fixed_map.kept]

@@ -35,7 +35,20 @@ FUNCTIONS: dict[str, str] = {
 #: R's names for formulaic's.
 ALIASES = {"factor": "C", "ns": "cs"}
 
-_NUMPY = ("log", "log2", "log10", "log1p", "exp", "expm1", "sqrt", "abs", "sin", "cos", "tanh", "floor")
+_NUMPY = (
+    "log",
+    "log2",
+    "log10",
+    "log1p",
+    "exp",
+    "expm1",
+    "sqrt",
+    "abs",
+    "sin",
+    "cos",
+    "tanh",
+    "floor",
+)
 
 
 def evaluation_context() -> dict[str, Callable]:

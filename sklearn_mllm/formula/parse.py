@@ -179,7 +179,9 @@ def _check_parentheses(tokens: list[Token], text: str) -> None:
         raise FormulaError(f"formula: {depth} '(' without ')' in {text!r}")
 
 
-def _split(tokens: list[Token], separators: tuple[str, ...]) -> list[tuple[Token | None, list[Token]]]:
+def _split(
+    tokens: list[Token], separators: tuple[str, ...]
+) -> list[tuple[Token | None, list[Token]]]:
     """Pieces between separators at depth zero, each with the separator before it."""
     pieces: list[tuple[Token | None, list[Token]]] = [(None, [])]
     depth = 0
@@ -227,7 +229,9 @@ def _split_terms(right: list[Token], text: str):
         inner = _inside(piece)
         if inner is not None and _has_bar(inner):
             if sign is not None and sign.text == "-":
-                raise FormulaError(f"formula: a random-effects term cannot be subtracted in {text!r}")
+                raise FormulaError(
+                    f"formula: a random-effects term cannot be subtracted in {text!r}"
+                )
             bars.append(inner)
             continue
         if inner is not None and any(_is_bar(t) for t in inner):
@@ -272,7 +276,9 @@ def _inside(piece: list[Token]) -> list[Token] | None:
 def _random_terms(bar: list[Token], text: str) -> list[RandomTerm]:
     pieces = _split(bar, ("|", "||"))
     if len(pieces) != 2:
-        raise FormulaError(f"formula: a random-effects term has one bar, not {len(pieces) - 1}, in {text!r}")
+        raise FormulaError(
+            f"formula: a random-effects term has one bar, not {len(pieces) - 1}, in {text!r}"
+        )
     (_, left), (sign, right) = pieces
     if not right:
         raise FormulaError(f"formula: no grouping factor follows the bar in {text!r}")
@@ -383,7 +389,11 @@ def _render(tokens: list[Token], text: str) -> str:
             out.append(ALIASES.get(t.text, t.text))
         elif t.kind == "name":
             if t.text in _CONSTANTS:
-                out.append({"TRUE": "True", "FALSE": "False", "pi": "3.141592653589793"}.get(t.text, t.text))
+                out.append(
+                    {"TRUE": "True", "FALSE": "False", "pi": "3.141592653589793"}.get(
+                        t.text, t.text
+                    )
+                )
             elif following is not None and following.text == "=" and following.kind == "op":
                 out.append(t.text)
             elif t.text.startswith("__"):
@@ -412,7 +422,20 @@ def _render(tokens: list[Token], text: str) -> str:
     rendered = ""
     for i, piece in enumerate(out):
         token = tokens[i]
-        if token.kind == "op" and piece in ("+", "-", "*", "/", "**", "==", "!=", "<", "<=", ">", ">=", "%in%"):
+        if token.kind == "op" and piece in (
+            "+",
+            "-",
+            "*",
+            "/",
+            "**",
+            "==",
+            "!=",
+            "<",
+            "<=",
+            ">",
+            ">=",
+            "%in%",
+        ):
             unary = i == 0 or tokens[i - 1].text in ("(", ",", "=", "+", "-", "*", "/", "**")
             rendered += piece if unary else f" {piece} "
         elif piece == ",":

@@ -311,7 +311,9 @@ def _with_categories(frame, columns: list[str]):
                     f"column {name!r} holds dates or times; turn it into a number or a factor first"
                 )
             if values.dtype.kind == "c":
-                raise FormulaError(f"column {name!r} holds complex numbers: Complex data not supported")
+                raise FormulaError(
+                    f"column {name!r} holds complex numbers: Complex data not supported"
+                )
             continue
         categories[name] = np.asarray(column.cat.categories, dtype=object)
         changed[name] = column
@@ -369,7 +371,9 @@ def _formula(text: str):
     try:
         return Formula(text)
     except FormulaicError as error:
-        raise FormulaError(f"formula: cannot read {text!r}: {str(error).splitlines()[0]}") from error
+        raise FormulaError(
+            f"formula: cannot read {text!r}: {str(error).splitlines()[0]}"
+        ) from error
 
 
 def _learn_matrix(text: str, frame) -> tuple[np.ndarray, tuple[str, ...], object]:
@@ -381,7 +385,10 @@ def _learn_matrix(text: str, frame) -> tuple[np.ndarray, tuple[str, ...], object
         with warnings.catch_warnings():
             warnings.simplefilter("error", category=RuntimeWarning)
             made = _formula(text).get_model_matrix(
-                _plain_names(frame), context=evaluation_context(), output="numpy", na_action="ignore"
+                _plain_names(frame),
+                context=evaluation_context(),
+                output="numpy",
+                na_action="ignore",
             )
     except (FormulaicError, RuntimeWarning, TypeError, ValueError, NameError) as error:
         raise FormulaError(
@@ -400,7 +407,9 @@ def _replay_matrix(spec, frame) -> tuple[np.ndarray, tuple[str, ...]]:
     try:
         made = spec.get_model_matrix(_plain_names(frame), context=evaluation_context())
     except (FormulaicError, TypeError, ValueError, NameError) as error:
-        raise FormulaError(f"formula: cannot evaluate it on these data: {_reason(error)}") from error
+        raise FormulaError(
+            f"formula: cannot evaluate it on these data: {_reason(error)}"
+        ) from error
     names = _written_names(spec)
     return _columns_first(made, len(frame), names), names
 

@@ -60,9 +60,7 @@ class Cauchit(Link):
 
     def link(self, p: np.ndarray) -> np.ndarray:
         p = np.asarray(p, dtype=float)
-        return np.where(
-            p < 0.5, -1.0 / np.tan(np.pi * p), 1.0 / np.tan(np.pi * (1.0 - p))
-        )
+        return np.where(p < 0.5, -1.0 / np.tan(np.pi * p), 1.0 / np.tan(np.pi * (1.0 - p)))
 
     def log_derivatives(self, eta: np.ndarray, order: int) -> tuple[list, list]:
         one, zero = _one_side(eta, order), _one_side(-eta, order)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from . import blocks as bl
 from .laplace import LaplaceObjective
 from .structures.none import NoEffects
 from .structures.one_factor import OneFactor
@@ -94,7 +93,14 @@ class _Curvature:
                 S[a, b] = S[b, a] = seg(hz if z is None else hz * z[b])
                 for c in range(b + 1):
                     value = seg(w1zz if z is None else w1zz * z[c])
-                    for i, j, m in {(a, b, c), (a, c, b), (b, a, c), (b, c, a), (c, a, b), (c, b, a)}:
+                    for i, j, m in {
+                        (a, b, c),
+                        (a, c, b),
+                        (b, a, c),
+                        (b, c, a),
+                        (c, a, b),
+                        (c, b, a),
+                    }:
                         T3[i, j, m] = value
         return X, W, W1, hW2, P3, P4, P2, T3, S
 

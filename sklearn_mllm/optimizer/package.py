@@ -111,9 +111,14 @@ def package(
         layout_term = problem.terms[number]
         terms.append(
             TermResult(
-                term.group, tuple(term.effects), covariances[number], layout_term.factor,
-                layout_term.start, sd_errors[number], _mean_outer(term),
-            )  # fmt: skip
+                term.group,
+                tuple(term.effects),
+                covariances[number],
+                layout_term.factor,
+                layout_term.start,
+                sd_errors[number],
+                _mean_outer(term),
+            )
         )
     factors = _factors(outcome, build, random, covariances)
     kept_names = [names[j] for j in fixed_map.kept]
@@ -181,10 +186,7 @@ def _sd_errors(layout, theta, maps, covariance, free) -> list[np.ndarray]:
             if sds[i] <= 1e-12:
                 continue
             gradient = np.array(
-                [
-                    L[i, layout.col[t] - start] * C[i, layout.row[t] - start] / sds[i]
-                    for t in mine
-                ]
+                [L[i, layout.col[t] - start] * C[i, layout.row[t] - start] / sds[i] for t in mine]
             )
             if not free[mine].any():
                 continue
@@ -231,9 +233,14 @@ def _factors(outcome: Outcome, build: Build, random, covariances) -> tuple[Facto
         first = random[numbers[0]]
         out.append(
             FactorResult(
-                first.group, tuple(effects), first.levels, S, np.ascontiguousarray(b),
-                conditional, tangent,
-            )  # fmt: skip
+                first.group,
+                tuple(effects),
+                first.levels,
+                S,
+                np.ascontiguousarray(b),
+                conditional,
+                tangent,
+            )
         )
     return tuple(out)
 

@@ -90,7 +90,9 @@ def fisher_theta(objective, theta: np.ndarray) -> np.ndarray:
             for b, t in enumerate(mine[: a + 1]):
                 out[s, t] = out[t, s] = 0.5 * np.einsum("abj,baj->", products[a], products[b])
     diagonal = np.diag(out)
-    out[np.diag_indices(m)] = np.maximum(diagonal, 1e-3 * max(float(diagonal.max(initial=1.0)), 1.0))
+    out[np.diag_indices(m)] = np.maximum(
+        diagonal, 1e-3 * max(float(diagonal.max(initial=1.0)), 1.0)
+    )
     return out
 
 

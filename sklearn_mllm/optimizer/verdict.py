@@ -40,7 +40,6 @@ def judge(
         Covariance matrix of each term in the user's coordinates.
     """
     maximum, free = outcome.maximum, outcome.free
-    objective = outcome.objective
     index = np.flatnonzero(free)
     A = -maximum.hessian[np.ix_(index, index)]
     diagonal = np.abs(np.diag(A))

@@ -43,7 +43,9 @@ def link_variance(result: FitResult, matrices, prediction: str) -> np.ndarray:
             )
             if factor.tangent is not None:
                 gradient[known] += np.einsum("na,nam->nm", zk, factor.tangent[level])
-    return np.einsum("nm,mk,nk->n", gradient, result.joint_covariance, gradient, optimize=True) + extra
+    return (
+        np.einsum("nm,mk,nk->n", gradient, result.joint_covariance, gradient, optimize=True) + extra
+    )
 
 
 def intervals(

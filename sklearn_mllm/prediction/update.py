@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 
 from ..design.build import build_problem
-from ..objective.hessian import mode_tangent
 from ..objective.laplace import LaplaceObjective
 from ..result.fit_result import FactorResult, FitResult
 

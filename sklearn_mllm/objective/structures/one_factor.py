@@ -166,7 +166,11 @@ class BlockDiagonal(Factorization):
         self.G = G
         self.Lambda = Lambda
         self.LtG = bl.multiply(Lambda.T, G)
-        H = self.LtG * Lambda[0, 0] if Lambda.size == 1 else np.einsum("abj,bc->acj", self.LtG, Lambda)
+        H = (
+            self.LtG * Lambda[0, 0]
+            if Lambda.size == 1
+            else np.einsum("abj,bc->acj", self.LtG, Lambda)
+        )
         for a in range(structure.k):
             H[a, a] += 1.0
         self.factor, self.definite = bl.cholesky(H)
