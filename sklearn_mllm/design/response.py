@@ -70,8 +70,6 @@ def encode_response(y, classes: np.ndarray | None = None) -> tuple[np.ndarray, n
 
 def _plain(y) -> np.ndarray:
     """y as a 1-d array, text as objects."""
-    if hasattr(y, "to_pandas") and not hasattr(y, "iloc"):
-        y = y.to_pandas()
     if hasattr(y, "to_numpy"):
         values = np.asarray(y.to_numpy())
     else:

@@ -45,17 +45,26 @@ def _series(values, index):
         out = values.copy(deep=False)
         out.index = index
         return out
-    if isinstance(values, np.ndarray):
-        return pd.Series(values, index=index, copy=False)
-    if hasattr(values, "to_pandas"):
-        out = values.to_pandas()
-        out.index = index
-        return out
-    import narwhals as nw
+    if not isinstance(values, np.ndarray):
+        values = _plain_column(values)
+    return pd.Series(values, index=index, copy=False)
 
-    out = nw.from_native(values, series_only=True).to_pandas()
-    out.index = index
-    return out
+
+def _plain_column(values):
+    """A column of another library as an array, or a Categorical where its levels have an order."""
+    import narwhals as nw
+    import pandas as pd
+
+    column = nw.from_native(values, series_only=True, pass_through=True)
+    if not isinstance(column, nw.Series):
+        return np.asarray(values)
+    if column.dtype == nw.Enum:
+        return pd.Categorical(column.to_list(), categories=column.cat.get_categories().to_list())
+    if column.dtype in (nw.Categorical, nw.String):
+        out = np.empty(len(column), dtype=object)
+        out[:] = column.to_list()
+        return out
+    return column.to_numpy()
 
 
 def _frame_columns(X) -> tuple[int, dict]:
@@ -73,7 +82,7 @@ def _frame_columns(X) -> tuple[int, dict]:
 
     frame = nw.from_native(X, eager_only=True)
     return len(frame), {
-        name: (lambda name=name: frame.get_column(name).to_pandas()) for name in frame.columns
+        name: (lambda name=name: frame.get_column(name).to_native()) for name in frame.columns
     }
 
 

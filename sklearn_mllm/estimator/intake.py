@@ -148,8 +148,6 @@ def _response(parsed: ParsedFormula, table: Table, y, n: int):
 
 
 def _as_array(y) -> np.ndarray:
-    if hasattr(y, "to_pandas") and not hasattr(y, "iloc"):
-        y = y.to_pandas()
     if hasattr(y, "toarray"):
         raise ValueError("y is a sparse matrix; pass a 1-dimensional array of labels")
     return np.asarray(y)

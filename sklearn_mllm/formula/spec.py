@@ -227,7 +227,8 @@ def _expand_dot(text: str, columns: list[str]) -> str:
 def _require(table, names: list[str], role: str) -> None:
     for name in names:
         if name not in table.columns:
-            close = difflib.get_close_matches(name, list(table.columns), n=1)
+            lower = {c.lower(): c for c in table.columns}
+            close = [lower[c] for c in difflib.get_close_matches(name.lower(), lower, n=1)]
             hint = f"; did you mean {close[0]!r}?" if close else ""
             known = ", ".join(map(repr, list(table.columns)[:12]))
             raise FormulaError(

@@ -1,0 +1,262 @@
+"""Bad input either fits soundly or is refused by the name of the culprit, with a remedy."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
+
+from sklearn_mllm import MixedLogisticClassifier, Prior
+
+
+def make(n=240, J=12, seed=0):
+    generator = np.random.default_rng(seed)
+    g = generator.integers(0, J, n)
+    x = generator.normal(size=n)
+    eta = 0.5 * x + generator.normal(size=J)[g]
+    y = (generator.uniform(size=n) < 1 / (1 + np.exp(-eta))).astype(int)
+    return pd.DataFrame(
+        {"x": x, "g": g, "y": y, "f": np.where(generator.uniform(size=n) < 0.5, "a", "b")}
+    )
+
+
+FORMULA = "y ~ x + (1 | g)"
+
+
+def with_values(column, rows, value):
+    def change(frame):
+        frame = frame.astype({column: float if column in "xyg" else object})
+        frame.loc[rows, column] = value
+        return frame
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("formula", "words"),
+    [
+        ("y ~ z + (1 | g)", "'z'"),
+        ("y ~ x + (1 | school)", "grouping factor 'school'"),
+        ("y ~ X + (1 | g)", "did you mean 'x'"),
+        ("y ~ x + 1 | g", "parentheses"),
+        ("y ~ x + (1 | g", r"'\('"),
+        ("y ~ x + 1 | g)", r"'\)'"),
+        ("y ~ x + ( | g)", "before the bar"),
+        ("y ~ x + (1 | )", "grouping factor"),
+        ("y ~ x + (1 | g | g)", "one bar"),
+        ("y ~ x ~ g", "'~'"),
+        ("y ~", "right"),
+        ("", "right"),
+        ("y ~ x + y + (1 | g)", "response 'y'"),
+        ("y ~ x + (1 | g) + (1 | g)", "twice"),
+        ("y ~ x + + (1 | g)", r"\+"),
+        ("y ~ open('x') + (1 | g)", "'open'"),
+        ("y ~ __import__('os') + (1 | g)", "__import__"),
+        ("y ~ x.__class__ + (1 | g)", "__class__"),
+        ("y ~ np.log(x) + (1 | g)", "np"),
+        ("y ~ x[0] + (1 | g)", r"'\['"),
+        ("y ~ {x} + (1 | g)", r"'\{'"),
+        ("y ~ eval(x) + (1 | g)", "'eval'"),
+        ("y ~ I(lambda: 0) + (1 | g)", "':'|lambda"),
+        ("y ~ log(x) + (1 | g)", "log"),
+        ("y ~ x + (1 | log(g))", "grouping factor"),
+        ("y ~ x; g", "';'"),
+        ("cbind(x, y, g) ~ 1 + (1 | g)", "cbind"),
+    ],
+)
+def test_formula(formula, words):
+    with pytest.raises(ValueError, match=words):
+        MixedLogisticClassifier(formula).fit(make())
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda d: d.drop(columns="x"), "'x'"),
+        (lambda d: d.drop(columns="y"), "'y'"),
+        (with_values("x", [3, 4], np.nan), r"'x' \(2\)"),
+        (with_values("g", [3], np.nan), r"'g' \(1\)"),
+        (with_values("x", [3], np.inf), "'x'.*inf"),
+        (with_values("y", [3], np.nan), "NaN"),
+        (lambda d: d.assign(y=1), "class"),
+        (lambda d: d.assign(y=np.arange(len(d)) % 3), "binary"),
+        (lambda d: d.assign(y=d["x"]), "continuous"),
+        (lambda d: d.iloc[:0], "0 sample"),
+        (lambda d: d.assign(x=pd.Timestamp("2024-01-01")), "'x'.*dates"),
+        (lambda d: d.assign(x=d["x"] + 1j), "[Cc]omplex"),
+    ],
+)
+def test_data(change, words):
+    with pytest.raises(ValueError, match=words):
+        MixedLogisticClassifier(FORMULA).fit(change(make()))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"sample_weight": -np.ones(240)}, "sample_weight.*negative"),
+        ({"sample_weight": np.zeros(240)}, "sample_weight is zero"),
+        ({"sample_weight": np.ones(3)}, "sample_weight"),
+        ({"sample_weight": np.full(240, np.nan)}, "sample_weight"),
+        ({"offset": np.ones(3)}, "offset"),
+        ({"offset": np.full(240, np.inf)}, "offset"),
+        ({"groups": np.ones(3)}, "groups"),
+        ({"y": np.ones(3)}, "inconsistent"),
+        ({"groups": {"x": np.zeros(240)}}, "'x'.*different values"),
+    ],
+)
+def test_arguments(arguments, words):
+    with pytest.raises(ValueError, match=words):
+        MixedLogisticClassifier(FORMULA).fit(make(), **arguments)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "words"),
+    [
+        ({"link": "log"}, "link='log'"),
+        ({"n_agq": -1}, "n_agq"),
+        ({"n_agq": 2.5}, "n_agq"),
+        ({"missing": "omit"}, "missing"),
+        ({"prediction": "mean"}, "prediction"),
+        ({"unseen_groups": "skip"}, "unseen_groups"),
+        ({"tol": 0}, "tol"),
+        ({"max_iter": 0}, "max_iter"),
+        ({"prior": "normal"}, "prior"),
+        ({"formula": 3}, "formula"),
+        ({"n_jobs": 0}, "n_jobs"),
+    ],
+)
+def test_parameters(parameters, words):
+    with pytest.raises(ValueError, match=words):
+        MixedLogisticClassifier(**{"formula": FORMULA, **parameters}).fit(make())
+
+
+def test_not_fitted():
+    with pytest.raises(NotFittedError):
+        MixedLogisticClassifier(FORMULA).predict(make())
+
+
+def test_prediction_input():
+    frame = make()
+    model = MixedLogisticClassifier("y ~ x + f + (1 | g)").fit(frame)
+    with pytest.raises(ValueError, match="'f'.*'c'"):
+        model.predict(frame.assign(f="c"))
+    with pytest.raises(ValueError, match="'g'"):
+        model.predict(frame.drop(columns="g"))
+    with pytest.raises(ValueError, match="'x'"):
+        model.predict(frame.drop(columns="x"))
+    model.set_params(unseen_groups="error")
+    with pytest.raises(ValueError, match="'g'.*update_groups"):
+        model.predict(frame.assign(g=99))
+    assert model.set_params(prediction="typical").predict(frame.drop(columns="g")).shape == (240,)
+
+
+def test_missing_drop():
+    frame = make()
+    holes = with_values("x", [0, 5], np.nan)(frame)
+    holes = with_values("g", [7], np.nan)(holes)
+    complete = MixedLogisticClassifier(FORMULA).fit(holes.dropna())
+    dropped = MixedLogisticClassifier(FORMULA, missing="drop").fit(holes)
+    assert dropped.log_likelihood_ == pytest.approx(complete.log_likelihood_, abs=1e-9)
+    assert dropped.n_observations_ == 237
+    proba = dropped.predict_proba(holes)
+    assert np.isnan(proba[[0, 5, 7]]).all()
+    assert np.isfinite(np.delete(proba, [0, 5, 7], axis=0)).all()
+    assert np.isnan(dropped.predict(holes)[0])
+
+
+@pytest.mark.parametrize("kind", ["single", "per_row", "pairs"])
+def test_odd_groups_fit(kind):
+    frame = make()
+    codes = {"single": 0, "per_row": np.arange(240), "pairs": np.arange(240) // 2}[kind]
+    model = MixedLogisticClassifier(FORMULA).fit(frame.assign(g=codes))
+    assert np.isfinite(model.log_likelihood_)
+    assert np.isfinite(model.predict_proba(frame.assign(g=codes))).all()
+
+
+def test_groups_all_of_one_class():
+    frame = make()
+    frame.loc[frame["g"] < 6, "y"] = 1
+    frame.loc[frame["g"] >= 6, "y"] = 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model = MixedLogisticClassifier(FORMULA).fit(frame)
+    assert np.isfinite(model.fixed_effects_["estimate"]).all()
+    assert not model.converged_ or model.variance_components_["std_dev"].iloc[0] > 3
+
+
+def test_collinear_and_constant_columns_are_named():
+    frame = make().assign(z=lambda d: 2 * d["x"] + 1, c=3.0)
+    with pytest.warns(UserWarning, match="'z', 'c'|'c'.*'z'"):
+        model = MixedLogisticClassifier("y ~ x + z + c + (1 | g)").fit(frame)
+    table = model.fixed_effects_
+    assert table.loc[["z", "c"]].isna().all().all()
+    assert list(model.coef_[0, 1:]) == [0.0, 0.0]
+    plain = MixedLogisticClassifier(FORMULA).fit(frame)
+    assert model.log_likelihood_ == pytest.approx(plain.log_likelihood_, abs=1e-9)
+
+
+def test_separation_is_named_and_a_prior_mends_it():
+    frame = make().assign(s=lambda d: (d["y"] == 1).astype(float))
+    with pytest.warns(ConvergenceWarning, match=r"'s'.*prior="):
+        model = MixedLogisticClassifier("y ~ x + s + (1 | g)").fit(frame)
+    assert not model.converged_
+    assert np.isfinite(model.fixed_effects_["estimate"]).all()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        again = MixedLogisticClassifier("y ~ x + s + (1 | g)").fit(frame)
+    assert again.fixed_effects_["estimate"].equals(model.fixed_effects_["estimate"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        mended = MixedLogisticClassifier(
+            "y ~ x + s + (1 | g)", prior=Prior(fixed_sd=2.5, random="wishart")
+        ).fit(frame)
+    assert mended.converged_
+    assert abs(mended.fixed_effects_.loc["s", "estimate"]) < 15
+
+
+def test_zero_variance_is_reported_in_words_without_a_warning():
+    generator = np.random.default_rng(3)
+    frame = pd.DataFrame({"g": np.repeat(np.arange(30), 20), "x": generator.normal(size=600)})
+    frame["y"] = np.tile([0, 1], 300)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = MixedLogisticClassifier(FORMULA).fit(frame)
+    assert model.is_singular_
+    assert model.variance_components_["variance"].iloc[0] == 0.0
+    assert "variance of 'Intercept' in 'g' is zero" in model.convergence_.message
+
+
+@pytest.mark.parametrize(
+    "labels", [(False, True), ("no", "yes"), (1, 2), (-1, 1), (0.0, 1.0), (b"a", b"b")]
+)
+def test_labels_of_any_type(labels):
+    frame = make()
+    y = np.array(labels)[frame["y"]]
+    model = MixedLogisticClassifier(FORMULA).fit(frame.drop(columns="y"), y)
+    reference = MixedLogisticClassifier(FORMULA).fit(frame)
+    assert model.log_likelihood_ == pytest.approx(reference.log_likelihood_, abs=1e-9)
+    assert set(model.predict(frame)) <= set(labels)
+
+
+@pytest.mark.parametrize("name", ["my col", "a.b", "1", "x-y", "ü", "if", "C"])
+def test_names_with_any_characters(name):
+    frame = make().rename(columns={"x": name})
+    model = MixedLogisticClassifier(f"y ~ `{name}` + (1 | g)").fit(frame)
+    reference = MixedLogisticClassifier(FORMULA).fit(make())
+    assert model.log_likelihood_ == pytest.approx(reference.log_likelihood_, abs=1e-9)
+    assert name in model.fixed_effects_.index[1]
+    default = MixedLogisticClassifier().fit(frame[[name]], frame["y"], groups=frame["g"])
+    assert default.log_likelihood_ == pytest.approx(reference.log_likelihood_, abs=1e-9)
+
+
+def test_levels_with_any_characters():
+    frame = make()
+    levels = np.array(["a:b", "<b>", "ü ", "'", '"', "a\\", "None", "1", "1.0", "x|y", "", "nan"])
+    model = MixedLogisticClassifier("y ~ x + (1 | g)").fit(frame.assign(g=levels[frame["g"]]))
+    reference = MixedLogisticClassifier(FORMULA).fit(frame)
+    assert model.log_likelihood_ == pytest.approx(reference.log_likelihood_, abs=1e-9)
+    assert set(model.random_effects_["level"]) == set(levels)
