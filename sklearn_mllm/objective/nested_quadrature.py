@@ -33,29 +33,14 @@ from .quadrature import (
     MODE_TOL,
     Integral,
     ModeBased,
-    QuadratureObjective,
     inverse_scale,
     moved_inverse,
+    quadrature_objective,
 )
 from .rules import product_grid
 from .structures.one_factor import OneFactor
 
-__all__ = ["NestedQuadratureObjective", "parents", "quadrature_objective"]
-
-
-def quadrature_objective(problem: Problem, link, n_agq: int, n_threads: int = 1):
-    """The quadrature that fits the problem's grouping factors.
-
-    Raises
-    ------
-    ValueError
-        For crossed factors, and for none.
-    """
-    if not problem.factors:
-        raise ValueError("n_agq > 1 needs a grouping factor; without one there is no integral")
-    if len(problem.factors) == 1:
-        return QuadratureObjective(problem, link, n_agq, n_threads)
-    return NestedQuadratureObjective(problem, link, n_agq, n_threads)
+__all__ = ["NestedQuadratureObjective", "parents"]
 
 
 def parents(problem: Problem) -> list[np.ndarray]:
@@ -126,7 +111,7 @@ class NestedQuadratureObjective(ModeBased):
             factors=problem.factors[:last],
             terms=tuple(term for term in problem.terms if term.factor != last),
         )
-        self.inner = quadrature_objective(inner, link, n_agq, n_threads)
+        self.inner = quadrature_objective(n_agq, inner)(inner, link, n_threads=n_threads)
         self._r = np.empty(problem.n)
         self._row = np.empty(problem.n)
 

@@ -34,7 +34,9 @@ summed over levels. For one node gbar = B = 0, K = H^-1, y = -v / 2: the formula
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -45,10 +47,35 @@ from .rules import Grid, product_grid
 from .structures.one_factor import OneFactor
 from .tangents import mode_tangents
 
-__all__ = ["Integral", "ModeBased", "QuadratureObjective", "inverse_scale", "moved_inverse"]
+__all__ = [
+    "Integral",
+    "ModeBased",
+    "QuadratureObjective",
+    "inverse_scale",
+    "moved_inverse",
+    "quadrature_objective",
+]
 
 #: Loosest squared Newton decrement of the modes; a step more costs less than a node.
 MODE_TOL = 1e-10
+
+
+def quadrature_objective(n_agq: int, problem: Problem) -> Callable[..., ModeBased]:
+    """Constructor (problem, link, n_threads=...) of the quadrature for a problem's factors.
+
+    Raises
+    ------
+    ValueError
+        For crossed factors, whose integral does not factorise, and for no factor at all.
+    """
+    if not problem.factors:
+        raise ValueError("n_agq > 1 needs a grouping factor; without one there is no integral")
+    if len(problem.factors) == 1:
+        return partial(QuadratureObjective, n_agq=n_agq)
+    from .nested_quadrature import NestedQuadratureObjective, parents
+
+    parents(problem)
+    return partial(NestedQuadratureObjective, n_agq=n_agq)
 
 
 class ModeBased:
