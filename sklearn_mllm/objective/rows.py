@@ -9,12 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
 __all__ = ["BLOCK_ROWS", "RowPasses", "Workers"]
 
 BLOCK_ROWS = 16_384
+
+
+@lru_cache(maxsize=1)
+def _blas() -> ThreadpoolController:
+    return ThreadpoolController()
 
 
 class Workers:
@@ -25,7 +32,14 @@ class Workers:
         self._pool: ThreadPoolExecutor | None = None
 
     def map(self, function: Callable, items: list) -> list:
-        if self.n_threads == 1 or len(items) < 2:
+        if len(items) < 2:
+            return [function(item) for item in items]
+        # blocks are too small for threads of BLAS: they would only get in each other's way
+        with _blas().limit(limits=1, user_api="blas"):
+            return self._map(function, items)
+
+    def _map(self, function: Callable, items: list) -> list:
+        if self.n_threads == 1:
             return [function(item) for item in items]
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self.n_threads)

@@ -17,9 +17,9 @@ from .start import fisher_theta, plain_fit, start_theta
 
 __all__ = ["Outcome", "ascend", "fit_problem"]
 
-#: Rows from which the fit starts on a subsample, and the rows of that subsample.
-SUBSAMPLE_FROM = 150_000
-SUBSAMPLE_ROWS = 40_000
+#: Rows from which the fit starts on a subsample, and the share of them that is one in.
+SUBSAMPLE_FROM = 60_000
+SUBSAMPLE_SHARE = 20
 #: n * p up to which every step takes an exact Hessian when it has a closed form.
 CHEAP_HESSIAN = 400_000
 
@@ -183,7 +183,7 @@ def fit_problem(
     p = objective.problem.p
     cheap = closed_form and problem.n * max(problem.p, 1) <= CHEAP_HESSIAN
     if start is None and problem.n >= SUBSAMPLE_FROM and closed_form:
-        small = subsample(problem, SUBSAMPLE_ROWS)
+        small = subsample(problem, max(4000, problem.n // SUBSAMPLE_SHARE))
         try:
             first = fit_problem(small, link, n_threads=n_threads, tol=1e-4, max_iter=30)
         except NotFinite:

@@ -16,8 +16,10 @@ from ..objective.laplace import Evaluation, ModeError
 
 __all__ = ["Maximum", "NotFinite", "maximize", "newton_step"]
 
-LOOSE_MODE_TOL = 1e-7
-TIGHT_MODE_TOL = 1e-13
+#: Squared Newton decrements at which the modes are good enough: what they leave of error in the
+#: gradient is worth less log-likelihood than that.
+LOOSE_MODE_TOL = 1e-4
+TIGHT_MODE_TOL = 1e-11
 #: Expected gain below which quasi-Newton hands over to the exact Hessian.
 QUASI_TOL = 1e-5
 #: The same where an exact Hessian costs no more than an evaluation.
@@ -205,7 +207,7 @@ def _climb(
     evaluate: Callable, current: Evaluation, step: np.ndarray, gain: float, fraction: float
 ) -> Evaluation | None:
     """The first point along `step` with enough of the expected rise; None when there is none."""
-    mode_tol = TIGHT_MODE_TOL if gain < 1e-2 else LOOSE_MODE_TOL
+    mode_tol = float(np.clip(1e-3 * min(gain, gain * gain), TIGHT_MODE_TOL, LOOSE_MODE_TOL))
     slack = 1e-11 * max(1.0, abs(current.value)) if gain < 1e-5 else 0.0
     for _ in range(25):
         try:

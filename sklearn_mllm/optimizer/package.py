@@ -145,7 +145,7 @@ def package(
         verdict=verdict,
         fixed_predictor_variance=_variance(predictor),
         mean_response=_mean_response(problem),
-        residual_quantiles=_residual_quantiles(problem, objective.rows.link, state.eta),
+        residual_quantiles=_residual_quantiles(problem, objective.rows.link, state),
     )
 
 
@@ -158,12 +158,14 @@ def _mean_response(problem) -> float:
     return float(problem.successes.sum()) / total
 
 
-def _residual_quantiles(problem, link, eta: np.ndarray) -> tuple[float, ...]:
+def _residual_quantiles(problem, link, state) -> tuple[float, ...]:
     """Minimum, quartiles and maximum of (k - m p) / sqrt(m p (1 - p))."""
-    m = 1.0 if problem.trials is None else problem.trials
-    p, q = link.inverse(eta), link.complement(eta)
-    spread = np.sqrt(np.maximum(m * p * q, 1e-300))
-    residuals = (problem.successes - m * p) / spread
+    if link.name == "logit":
+        residuals = state.s / np.sqrt(np.maximum(state.W, 1e-300))
+    else:
+        m = 1.0 if problem.trials is None else problem.trials
+        p, q = link.inverse(state.eta), link.complement(state.eta)
+        residuals = (problem.successes - m * p) / np.sqrt(np.maximum(m * p * q, 1e-300))
     return tuple(float(v) for v in np.quantile(residuals, [0.0, 0.25, 0.5, 0.75, 1.0]))
 
 

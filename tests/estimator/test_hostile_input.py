@@ -142,14 +142,14 @@ def test_not_fitted():
 def test_prediction_input():
     frame = make()
     model = MixedLogisticClassifier("y ~ x + f + (1 | g)").fit(frame)
-    with pytest.raises(ValueError, match="'f'.*'c'"):
+    with pytest.raises(ValueError, match=r"'f'.*'c'"):
         model.predict(frame.assign(f="c"))
     with pytest.raises(ValueError, match="'g'"):
         model.predict(frame.drop(columns="g"))
     with pytest.raises(ValueError, match="'x'"):
         model.predict(frame.drop(columns="x"))
     model.set_params(unseen_groups="error")
-    with pytest.raises(ValueError, match="'g'.*update_groups"):
+    with pytest.raises(ValueError, match=r"'g'.*update_groups"):
         model.predict(frame.assign(g=99))
     assert model.set_params(prediction="typical").predict(frame.drop(columns="g")).shape == (240,)
 
@@ -190,7 +190,7 @@ def test_groups_all_of_one_class():
 
 def test_collinear_and_constant_columns_are_named():
     frame = make().assign(z=lambda d: 2 * d["x"] + 1, c=3.0)
-    with pytest.warns(UserWarning, match="'z', 'c'|'c'.*'z'"):
+    with pytest.warns(UserWarning, match=r"'z', 'c'|'c'.*'z'"):
         model = MixedLogisticClassifier("y ~ x + z + c + (1 | g)").fit(frame)
     table = model.fixed_effects_
     assert table.loc[["z", "c"]].isna().all().all()
