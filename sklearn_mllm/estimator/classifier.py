@@ -99,8 +99,7 @@ class MixedLogisticClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimat
     >>> from sklearn_mllm.datasets import load_contraception
     >>> women = load_contraception().frame
     >>> model = MixedLogisticClassifier("use ~ age*ch + I(age^2) + urban + (1 | urban:district)")
-    >>> model.fit(women)
-    MixedLogisticClassifier(formula='use ~ age*ch + I(age^2) + urban + (1 | urban:district)')
+    >>> model = model.fit(women)
     >>> round(model.log_likelihood_, 3)
     -1177.237
     >>> model.predict_proba(women.head(2)).round(3)
@@ -434,12 +433,11 @@ class MixedLogisticClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimat
         offset = check_offset(offset, table.n_rows)
         rows = training_rows(self, table, y, weights, offset, spec=self.spec_)
         response = learn_response(rows.y, rows.counts, rows.weights, classes=self.classes_)
-        spec, result = updated_result(
-            self.result_, self.spec_, get_link(self.result_.link), rows.matrices, response,
-            rows.offset,
-        )  # fmt: skip
+        result = updated_result(
+            self.result_, get_link(self.result_.link), rows.matrices, response, rows.offset
+        )
         out = copy(self)
-        out.spec_, out.result_ = spec, result
+        out.spec_, out.result_ = rows.spec, result
         return out
 
     # -- reading -------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import numpy as np
 
 from .tokens import FormulaError
 
-__all__ = ["Grouping"]
+__all__ = ["Grouping", "lookup"]
 
 _DENSE = 20_000_000
 
@@ -96,7 +96,7 @@ class Grouping:
     def _combine(self, frame) -> tuple[np.ndarray, np.ndarray]:
         combined, known = None, None
         for name, part in zip(self.columns, self.parts, strict=True):
-            codes = _lookup(frame[name], part, name)
+            codes = lookup(frame[name], part)
             ok = codes >= 0
             codes = np.where(ok, codes, 0)
             combined = codes if combined is None else combined * len(part) + codes
@@ -110,7 +110,7 @@ class Grouping:
         parts = []
         for name, part in zip(self.columns, self.parts, strict=True):
             _, values = _factorize(frame[name])
-            fresh = values[_lookup(pd.Series(values), part, name) < 0]
+            fresh = values[lookup(pd.Series(values), part) < 0]
             parts.append(np.concatenate([part, fresh]) if fresh.size else part)
         # the known combinations in the radix of the longer parts
         rest, digits = self.combinations, []
@@ -171,7 +171,7 @@ def _objects(values) -> np.ndarray:
     return out
 
 
-def _lookup(column, part: np.ndarray, name: str) -> np.ndarray:
+def lookup(column, part: np.ndarray) -> np.ndarray:
     """Place of each value among `part`, -1 where it is not there."""
     import pandas as pd
 

@@ -10,7 +10,7 @@ from functools import lru_cache
 import numpy as np
 
 from .functions import evaluation_context
-from .grouping import Grouping
+from .grouping import Grouping, lookup
 from .parse import (
     NUMERIC_PREFIX,
     Cbind,
@@ -348,9 +348,10 @@ def _known_categories(frame, categories: dict[str, np.ndarray | None]):
                     )
                 changed[name] = numbers
             continue
-        known = pd.Categorical(np.asarray(values, dtype=object), categories=list(levels))
-        if (known.codes < 0).any():
-            new = pd.unique(np.asarray(values, dtype=object)[known.codes < 0])
+        codes = lookup(values, levels)
+        known = pd.Categorical.from_codes(codes, categories=list(levels))
+        if (codes < 0).any():
+            new = pd.unique(np.asarray(values, dtype=object)[codes < 0])
             words = ", ".join(map(repr, new[:5].tolist()))
             raise FormulaError(
                 f"column {name!r} holds new level(s) {words} that were not in the training data "

@@ -8,87 +8,90 @@ import numpy as np
 
 from ..design.build import build_problem
 from ..objective.laplace import LaplaceObjective
+from ..objective.tangents import mode_tangents
 from ..result.fit_result import FactorResult, FitResult
 
 __all__ = ["updated_result"]
 
 
-def updated_result(result: FitResult, spec, link, matrices, response, offset):
-    """`spec` and `result` with the effects of the levels in these rows found anew.
+def updated_result(result: FitResult, link, matrices, response, offset) -> FitResult:
+    """`result` with the effects of the levels in these rows found anew from them.
 
     Parameters
     ----------
+    result : FitResult
+    link : Link
     matrices : Matrices
-        With `levels` and `codes` of the rows at hand: every level that occurs, known or not.
-
-    Returns
-    -------
-    (ModelSpec, FitResult)
+        Its codes count the known levels first, then new ones.
+    response : Response
+    offset : ndarray of shape (n,) or None
     """
     if not result.terms:
         raise ValueError("update_groups: the model has no random effects")
-    n = matrices.X.shape[0]
-    base = matrices.X @ result.fixed
-    if offset is not None:
-        base = base + offset
-    # theta enters in the user's own coordinates: no columns of X, unscaled Z
+    # only the levels at hand take part, in the user's coordinates of Z
+    present = {term.group: np.unique(term.codes) for term in matrices.random}
+    random = [
+        replace(
+            term,
+            codes=np.searchsorted(present[term.group], term.codes),
+            levels=term.levels[present[term.group]],
+        )
+        for term in matrices.random
+    ]
+    kept = ~result.aliased
     build = build_problem(
-        np.empty((n, 0)), response.successes, response.trials, base, matrices.random, scale=False
-    )
+        np.asfortranarray(matrices.X[:, kept]), response.successes, response.trials, offset, random,
+        scale=False,
+    )  # fmt: skip
     objective = LaplaceObjective(build.problem, link)
-    objective.find_modes(result.theta, 1e-16)
+    objective.find_modes(np.concatenate([result.fixed[kept], result.theta]), 1e-18)
     structure, state = objective.structure, objective.state
-    Lambda = state.matrices
-    modes = structure.parts(structure.scale(Lambda, objective.u))
+    modes = structure.parts(structure.scale(state.matrices, objective.u))
     inverse = state.factorization.inverse_blocks()
+    p = int(kept.sum())
+    moved = structure.parts(structure.scale(state.matrices, mode_tangents(objective)[:p]))
     factors = list(result.factors)
-    labels = {}
     for f, numbers in enumerate(build.factor_terms):
         target = result.terms[numbers[0]].factor
-        old = factors[target]
-        b = modes[f].T
-        conditional = np.einsum("ab,bcj,dc->jad", Lambda[f], inverse[f], Lambda[f], optimize=True)
+        Lambda = state.matrices[f]
+        conditional = np.einsum("ab,bcj,dc->jad", Lambda, inverse[f], Lambda, optimize=True)
+        b, tangent = modes[f].T, np.moveaxis(moved[f], 2, 0).swapaxes(1, 2)
         order = build.level_orders[f]
         if order is not None:
             place = np.empty(len(order), dtype=np.intp)
             place[order] = np.arange(len(order), dtype=np.intp)
-            b, conditional = b[place], conditional[place]
-        columns = _columns(result, numbers, target)
-        factors[target] = _merge(old, matrices.random[numbers[0]].levels, b, conditional, columns)
-        labels[old.group] = factors[target].levels
+            b, conditional, tangent = b[place], conditional[place], tangent[place]
+        first = matrices.random[numbers[0]]
+        columns = np.concatenate(
+            [
+                result.terms[n].start + np.arange(len(result.terms[n].effects), dtype=np.intp)
+                for n in numbers
+            ]
+        )
+        factors[target] = _merge(
+            factors[target], first.levels, present[first.group], b, conditional, tangent, columns
+        )
     objective.close()
-    return spec.with_levels(labels), replace(result, factors=tuple(factors))
+    return replace(result, factors=tuple(factors))
 
 
-def _columns(result: FitResult, numbers, target: int) -> np.ndarray:
-    """Places of the build's columns among the factor's effects."""
-    places = []
-    for number in numbers:
-        term = result.terms[number]
-        places.extend(range(term.start, term.start + len(term.effects)))
-    return np.array(places, dtype=np.intp)
-
-
-def _merge(old: FactorResult, levels, b, conditional, columns) -> FactorResult:
-    known = {level: j for j, level in enumerate(old.levels.tolist())}
-    fresh = [level for level in levels.tolist() if level not in known]
+def _merge(old: FactorResult, levels, at, b, conditional, tangent, columns) -> FactorResult:
+    """Put effects (len(at), k) at the places `at` of the longer list of levels."""
     J, k = old.modes.shape
-    total = J + len(fresh)
-    place = {level: J + i for i, level in enumerate(fresh)}
-    at = np.array([known.get(v, place.get(v)) for v in levels.tolist()], dtype=np.intp)
+    total = len(levels)
     modes = np.zeros((total, k))
     modes[:J] = old.modes
     covariance = np.zeros((total, k, k))
     covariance[:J] = old.conditional_covariance
-    all_levels = np.empty(total, dtype=object)
-    all_levels[:J] = old.levels
-    all_levels[J:] = fresh
     modes[at[:, None], columns] = b
     covariance[at[:, None, None], columns[:, None], columns] = conditional
-    tangent = None
+    slopes = None
     if old.tangent is not None:
-        tangent = np.zeros((total, k, old.tangent.shape[2]))
-        tangent[:J] = old.tangent
+        slopes = np.zeros((total, k, old.tangent.shape[2]))
+        slopes[:J] = old.tangent
+        # of new levels the movement with the variances is left out: it is of second order
+        slopes[at[:, None], columns, :] = 0.0
+        slopes[at[:, None], columns, : tangent.shape[2]] = tangent
     return replace(
-        old, levels=all_levels, modes=modes, conditional_covariance=covariance, tangent=tangent
+        old, levels=levels, modes=modes, conditional_covariance=covariance, tangent=slopes
     )

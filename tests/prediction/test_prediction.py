@@ -1,0 +1,210 @@
+"""Conditional, typical and marginal prediction; intervals, simulation and updates of groups."""
+
+from __future__ import annotations
+
+import mpmath
+import numpy as np
+import pandas as pd
+import pytest
+
+from sklearn_mllm import MixedLogisticClassifier
+from sklearn_mllm.datasets import load_contraception, load_toenail
+from sklearn_mllm.links import get_link
+from sklearn_mllm.prediction.marginal import marginal_probability
+
+SLOPES = "use ~ age + urban + ch + (1 + age | district)"
+
+
+@pytest.fixture(scope="module")
+def women():
+    return load_contraception().frame
+
+
+@pytest.fixture(scope="module")
+def fitted(women):
+    return MixedLogisticClassifier(SLOPES).fit(women)
+
+
+@pytest.mark.parametrize("link", ["logit", "probit", "cloglog", "cauchit"])
+@pytest.mark.parametrize("sd", [0.01, 0.57, 3.0, 12.0, 60.0])
+def test_marginal_probability_against_adaptive_integration(link, sd):
+    eta = np.array([-7.0, -1.3, 0.0, 0.4, 5.0])
+    inverse = {
+        "logit": lambda t: 1 / (1 + mpmath.exp(-t)),
+        "probit": mpmath.ncdf,
+        "cloglog": lambda t: 1 - mpmath.exp(-mpmath.exp(t)),
+        "cauchit": lambda t: mpmath.mpf(1) / 2 + mpmath.atan(t) / mpmath.pi,
+    }[link]
+    ours = marginal_probability(get_link(link), eta, sd)
+    for value, e in zip(ours, eta, strict=True):
+        cuts = sorted({-12.0, 12.0, *np.clip([-e / sd, (-e - 3) / sd, (3 - e) / sd], -12, 12)})
+        exact = mpmath.quad(
+            lambda z, e=e: inverse(e + sd * z) * mpmath.npdf(z), [mpmath.mpf(c) for c in cuts]
+        )
+        assert value == pytest.approx(float(exact), abs=1e-8)
+
+
+def test_typical_is_the_fixed_part(women, fitted):
+    model = MixedLogisticClassifier(SLOPES, prediction="typical").fit(women)
+    eta = model.decision_function(women.drop(columns="district"))
+    beta = model.fixed_effects_["estimate"]
+    by_hand = (
+        beta["Intercept"]
+        + beta["age"] * women["age"]
+        + beta["urban[T.Y]"] * (women["urban"] == "Y")
+        + beta["ch[T.Y]"] * (women["ch"] == "Y")
+    )
+    assert eta == pytest.approx(by_hand.to_numpy(), abs=1e-12)
+
+
+def test_conditional_adds_the_modes(women, fitted):
+    typical = MixedLogisticClassifier(SLOPES, prediction="typical").fit(women)
+    modes = fitted.random_effects_.pivot(index="level", columns="term", values="estimate")
+    b = modes.loc[women["district"]]
+    by_hand = (
+        typical.decision_function(women)
+        + b["Intercept"].to_numpy()
+        + (b["age"].to_numpy() * women["age"].to_numpy())
+    )
+    assert fitted.decision_function(women) == pytest.approx(by_hand, abs=1e-10)
+
+
+def test_unseen_groups(women, fitted):
+    new = women.head(20).assign(district=999)
+    marginal = MixedLogisticClassifier(SLOPES, prediction="marginal").fit(women)
+    assert fitted.predict_proba(new) == pytest.approx(marginal.predict_proba(new), abs=1e-12)
+    typical = MixedLogisticClassifier(SLOPES, unseen_groups="typical").fit(women)
+    base = MixedLogisticClassifier(SLOPES, prediction="typical").fit(women)
+    assert typical.predict_proba(new) == pytest.approx(base.predict_proba(new), abs=1e-12)
+    p, q = marginal.predict_proba(new)[:, 1], base.predict_proba(new)[:, 1]
+    assert (np.abs(p - 0.5) < np.abs(q - 0.5)).all()
+
+
+def test_marginal_matches_a_large_simulation(women):
+    model = MixedLogisticClassifier(SLOPES, prediction="marginal").fit(women)
+    rows = women.iloc[[0, 700, 1500]]
+    p = model.predict_proba(rows)[:, 1]
+    S = model.random_covariances_["district"].to_numpy()
+    b = np.random.default_rng(0).multivariate_normal([0, 0], S, size=400_000)
+    typical = MixedLogisticClassifier(SLOPES, prediction="typical").fit(women)
+    eta = typical.decision_function(rows)
+    for value, e, age in zip(p, eta, rows["age"], strict=True):
+        draws = 1 / (1 + np.exp(-(e + b[:, 0] + b[:, 1] * age)))
+        assert value == pytest.approx(draws.mean(), abs=5 * draws.std() / np.sqrt(400_000))
+
+
+@pytest.mark.parametrize("prediction", ["conditional", "typical", "marginal"])
+def test_intervals(women, prediction):
+    model = MixedLogisticClassifier(SLOPES, prediction=prediction).fit(women)
+    table = model.predict_interval(women.head(50))
+    assert list(table.columns) == ["probability", "std_error", "conf_low", "conf_high"]
+    assert (table["conf_low"] < table["probability"]).all()
+    assert (table["conf_high"] > table["probability"]).all()
+    wide = model.predict_interval(women.head(50), level=0.99)
+    assert (wide["conf_low"] < table["conf_low"]).all()
+    assert table["probability"].to_numpy() == pytest.approx(
+        model.predict_proba(women.head(50))[:, 1]
+    )
+
+
+def test_interval_of_a_typical_group_is_the_delta_method(women):
+    model = MixedLogisticClassifier("use ~ age + (1 | district)", prediction="typical").fit(women)
+    table = model.predict_interval(women.head(5))
+    X = np.column_stack([np.ones(5), women["age"].head(5)])
+    V = model.covariance_.to_numpy()
+    assert table["std_error"].to_numpy() == pytest.approx(np.sqrt(np.diag(X @ V @ X.T)), rel=1e-9)
+
+
+def test_interval_of_a_new_group_carries_the_variance(women):
+    model = MixedLogisticClassifier("use ~ age + (1 | district)").fit(women)
+    new = women.head(5).assign(district=999)
+    variance = model.variance_components_["variance"].iloc[0]
+    typical = MixedLogisticClassifier("use ~ age + (1 | district)", prediction="typical")
+    base = typical.fit(women).predict_interval(women.head(5))["std_error"] ** 2
+    table = model.predict_interval(new)
+    assert table["std_error"].to_numpy() ** 2 == pytest.approx(base.to_numpy() + variance, rel=1e-9)
+
+
+def test_known_group_interval_against_the_joint_hessian(women):
+    """Cov of (beta, b) from differences of the modes, and their conditional variance."""
+    model = MixedLogisticClassifier("use ~ age + (1 | district)").fit(women)
+    result = model.result_
+    factor = result.factors[0]
+    J = factor.tangent[3, 0]
+    gradient = np.concatenate([[1.0, women["age"].iloc[0]], [0.0]])
+    row = women.iloc[[0]].assign(district=factor.levels[3])
+    total = (gradient + J) @ result.joint_covariance @ (gradient + J)
+    total += factor.conditional_covariance[3, 0, 0]
+    assert model.predict_interval(row)["std_error"].iloc[0] == pytest.approx(np.sqrt(total))
+
+
+def test_simulation(women, fitted):
+    draws = fitted.simulate(women, n_samples=200, random_state=1)
+    assert draws.shape == (1934, 200)
+    assert set(np.unique(draws)) == {"N", "Y"}
+    share = (draws == "Y").mean(axis=1)
+    p = fitted.predict_proba(women)[:, 1]
+    z = (share - p) / np.sqrt(p * (1 - p) / 200)
+    assert abs(z.mean()) < 0.15
+    assert z.std() == pytest.approx(1.0, abs=0.1)
+    again = fitted.simulate(women, n_samples=200, random_state=1)
+    assert np.array_equal(draws, again)
+    fresh = fitted.simulate(women, n_samples=1, random_state=1, new_effects=True)
+    assert not np.array_equal(fresh[:, 0], draws[:, 0])
+
+
+def test_update_groups_finds_the_modes_of_new_groups(women):
+    formula = "use ~ age + urban + (1 + age | district)"
+    full = MixedLogisticClassifier(formula).fit(women)
+    target = women["district"].isin([1, 30, 61])
+    updated = full.update_groups(women[target])
+    ours = updated.random_effects_.set_index(["level", "term"])
+    theirs = full.random_effects_.set_index(["level", "term"])
+    assert ours.loc[theirs.index, "estimate"].to_numpy() == pytest.approx(
+        theirs["estimate"].to_numpy(), abs=1e-6
+    )
+    assert ours.loc[theirs.index, "std_error"].to_numpy() == pytest.approx(
+        theirs["std_error"].to_numpy(), abs=1e-6
+    )
+    part = MixedLogisticClassifier(formula).fit(women[~target])
+    known = part.update_groups(women[target], women.loc[target, "use"])
+    assert known.n_groups_["district"] == part.n_groups_["district"] + 3
+    assert known.fixed_effects_.equals(part.fixed_effects_)
+    assert set(part.random_effects_["level"]) & {1, 30, 61} == set()
+    assert known.predict_proba(women[target]) != pytest.approx(part.predict_proba(women[target]))
+    assert np.isfinite(known.predict_interval(women[target])).all().all()
+
+
+def test_update_of_an_interaction_grouping(women):
+    formula = "use ~ age + (1 | urban:district)"
+    small = women["district"] > 50
+    part = MixedLogisticClassifier(formula).fit(women[~small])
+    full = part.update_groups(women)
+    assert full.n_groups_["urban:district"] == 102
+    order = full.random_effects_.set_index("level")
+    again = full.update_groups(women[small]).random_effects_.set_index("level")
+    assert again.loc[order.index, "estimate"].to_numpy() == pytest.approx(
+        order["estimate"].to_numpy(), abs=1e-8
+    )
+
+
+def test_toenail_quadrature_yardstick():
+    frame = load_toenail().frame
+    model = MixedLogisticClassifier("outcome ~ treatment*time + (1 | patientID)", n_agq=50).fit(
+        frame
+    )
+    assert model.log_likelihood_ == pytest.approx(-625.39734, abs=1e-4)
+    assert model.variance_components_["std_dev"].iloc[0] == pytest.approx(4.00665, abs=1e-3)
+
+
+def test_offset_and_frames_keep_their_index(women, fitted):
+    part = women.iloc[[5, 3]]
+    assert list(fitted.predict_interval(part).index) == [5, 3]
+    shifted = fitted.decision_function(part, offset=[0.5, -0.5])
+    assert shifted - fitted.decision_function(part) == pytest.approx([0.5, -0.5])
+
+
+def test_integer_levels_given_as_text(women, fitted):
+    text = women.assign(district=women["district"].astype(str))
+    assert fitted.predict_proba(text) == pytest.approx(fitted.predict_proba(women))
+    assert isinstance(fitted.predict_interval(text), pd.DataFrame)
