@@ -19,4 +19,6 @@ def choose(problem: Problem, workers: Workers) -> Structure:
         from .one_factor import OneFactor
 
         return OneFactor(problem, workers)
-    raise NotImplementedError
+    from .crossed import Crossed
+
+    return Crossed(problem, workers)
