@@ -26,7 +26,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..design.problem import Problem
+from ..design.problem import Factor, Problem
 from . import blocks as bl
 from .laplace import Evaluation
 from .quadrature import (
@@ -38,7 +38,6 @@ from .quadrature import (
     quadrature_objective,
 )
 from .rules import product_grid
-from .structures.one_factor import OneFactor
 
 __all__ = ["NestedQuadratureObjective", "parents"]
 
@@ -61,8 +60,6 @@ def parents(problem: Problem) -> list[np.ndarray]:
                 "crossed factors the likelihood is one integral over all random effects together, "
                 "which does not factorise into small ones; use n_agq=1 (Laplace)"
             )
-        if outer.n_levels > 1 and (np.diff(outer.codes) < 0).any():
-            raise ValueError("rows must be sorted by the outer factor, then by the inner ones")
         out.append(parent)
     return out
 
@@ -73,7 +70,8 @@ class NestedQuadratureObjective(ModeBased):
     Parameters
     ----------
     problem : Problem
-        Factors from the innermost to the outermost, each nested in the next, rows sorted by them.
+        Factors from the innermost to the outermost, each nested in the next; rows sorted by the
+        innermost.
     link : Link
     n_agq : int
         Points per dimension, at every level of nesting; 1 is the Laplace approximation.
@@ -99,9 +97,7 @@ class NestedQuadratureObjective(ModeBased):
         self._outermost = [np.arange(problem.factors[last].n_levels)]
         for parent in reversed(self._parents):
             self._outermost.insert(0, self._outermost[0][parent])
-        self._outer = OneFactor(
-            replace(problem, factors=problem.factors[last:], terms=()), self.workers
-        )
+        self._outer = problem.factors[last]
         self._offset = np.zeros(problem.n)
         self._is_inner = self.layout.factor != last
         inner = replace(
@@ -136,8 +132,8 @@ class NestedQuadratureObjective(ModeBased):
         S = bl.inverse(bl.cholesky(F.inverse_blocks()[-1])[0])
         R = bl.cholesky(S)[0]
         C = inverse_scale(R)
-        rhs = np.zeros((outer.k, structure.q))
-        rhs[:, structure.slices[-1]] = np.moveaxis(S, 1, 0).reshape(outer.k, -1)
+        rhs = np.zeros((outer.size, structure.q))
+        rhs[:, structure.slices[-1]] = np.moveaxis(S, 1, 0).reshape(outer.size, -1)
         moves = F.solve(rhs)
 
         values, gbar, B, moments, theta = self._nodes(phi, tol, state, C, moves)
@@ -152,7 +148,7 @@ class NestedQuadratureObjective(ModeBased):
         derivative of the inner integrals in all theta (m, J).
         """
         structure, outer, inner = self.structure, self._outer, self.inner
-        k, J = outer.k, outer.n_levels
+        k, J = outer.size, outer.n_levels
         beta, theta = self.split(phi)
         theta_inner = theta[self._is_inner]
         fixed = self.rows.fixed_predictor(beta).copy()
@@ -171,7 +167,7 @@ class NestedQuadratureObjective(ModeBased):
             z = self.grid.nodes[q]
             shift = np.tensordot(z, C, axes=(0, 1))
             node = v + shift
-            outer.predictor((Lam @ node).ravel(), fixed, self._offset)
+            _add_effects(outer, Lam @ node, fixed, self._offset)
             u = inner_modes.copy()
             for f, target in enumerate(inner.structure.parts(u)):
                 for c in range(k):
@@ -186,7 +182,7 @@ class NestedQuadratureObjective(ModeBased):
             exponent -= reference
             weight = np.exp(exponent)
             total += weight
-            scores = outer.sums(found.r).reshape(k, J)
+            scores = _sums(outer, found.r)
             np.take(weight, outer.codes, out=row, mode="clip")
             row *= found.r
             mean += row
@@ -206,7 +202,7 @@ class NestedQuadratureObjective(ModeBased):
     def _with_grid_moves(self, state, values, gbar, K, moments, moves, theta) -> Integral:
         """Adds to the derivatives what comes of the grid's moves with the joint mode and S."""
         structure, outer, F, row = self.structure, self._outer, state.factorization, self._row
-        k, n = outer.k, self.problem.n
+        k, n = outer.size, self.problem.n
         scaled = structure.scale(state.matrices, moves)
         x = np.empty((k, n))
         for a in range(k):
@@ -249,3 +245,20 @@ class NestedQuadratureObjective(ModeBased):
             if f == last:
                 theta[t] += moments[i, j]
         return Integral(values, r, theta)
+
+
+def _add_effects(factor: Factor, b: np.ndarray, eta: np.ndarray, out: np.ndarray) -> None:
+    """eta + Z b of one factor for b (k, J), to `out`; its rows may stand in any order."""
+    out[...] = eta
+    for a in range(factor.size):
+        effect = np.take(b[a], factor.codes)
+        out += effect if factor.Z is None else effect * factor.Z[a]
+
+
+def _sums(factor: Factor, v: np.ndarray) -> np.ndarray:
+    """Z'v of one factor, shape (k, J)."""
+    out = np.empty((factor.size, factor.n_levels))
+    for a in range(factor.size):
+        weights = v if factor.Z is None else v * factor.Z[a]
+        out[a] = np.bincount(factor.codes, weights=weights, minlength=factor.n_levels)
+    return out

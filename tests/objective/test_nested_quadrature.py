@@ -93,6 +93,27 @@ def test_three_levels_with_a_trivial_one_are_two():
     assert abs(found.gradient[-1]) < 1e-12
 
 
+def test_outer_levels_may_come_in_any_order():
+    problem = nested_problem((4, 5), 3, (1, 2))
+    inner, outer = problem.factors
+    phi = np.array([0.1, 0.3, 1.2, 0.3, 0.9, 0.8])
+    expected = make(problem, 4).evaluate(phi, TIGHT)
+    # the inner levels of the outer ones in turn
+    order = np.argsort(inner.codes % 5, kind="stable")
+    turn = np.array([5 * (j % 4) + j // 4 for j in range(20)])
+    codes = np.argsort(turn)[inner.codes[order]]
+    factors = (
+        Factor(codes, 20, inner.Z, True),
+        replace(outer, codes=outer.codes[order], Z=outer.Z[:, order], sorted=False),
+    )
+    moved = replace(
+        problem, X=problem.X[:, order], successes=problem.successes[order], factors=factors
+    )
+    found = make(moved, 4).evaluate(phi, TIGHT)
+    assert found.value == pytest.approx(expected.value, abs=1e-10)
+    assert np.allclose(found.gradient, expected.gradient, rtol=0, atol=1e-9)
+
+
 def test_crossed_factors_are_refused():
     problem = nested_problem((4, 5), 3, (1, 1))
     inner, outer = problem.factors
