@@ -26,31 +26,12 @@ def encode_response(y, classes: np.ndarray | None = None) -> tuple[np.ndarray, n
     ValueError
         Not two labels, missing or continuous values.
     """
-    import pandas as pd
-
     values = _plain(y)
     if values.dtype.kind == "b":
-        found = np.unique(values)
+        found = np.array([False, True])[[bool(not values.all()), bool(values.any())]]
         codes = values.astype(np.intp) if found.size == 2 else np.zeros(len(values), dtype=np.intp)
     else:
-        codes, found = pd.factorize(values)
-        if (codes < 0).any():
-            raise ValueError(
-                f"y holds {int((codes < 0).sum())} missing value(s) (Input y contains NaN); drop "
-                "those rows or set missing='drop'"
-            )
-        found = np.asarray(found)
-        if found.size > 2 or found.dtype.kind == "f":
-            _check_labels(values, found)
-        try:
-            order = np.argsort(found, kind="stable")
-        except TypeError as error:
-            raise ValueError(
-                f"y mixes labels that cannot be ordered: {found.tolist()}; use one type"
-            ) from error
-        rank = np.empty(found.size, dtype=np.intp)
-        rank[order] = np.arange(found.size)
-        found, codes = found[order], rank[codes]
+        codes, found = _factorize(values)
     if classes is not None:
         known = {label: i for i, label in enumerate(classes.tolist())}
         strange = [v for v in found.tolist() if v not in known]
@@ -68,20 +49,50 @@ def encode_response(y, classes: np.ndarray | None = None) -> tuple[np.ndarray, n
     return found, codes.astype(float)
 
 
-def _plain(y) -> np.ndarray:
-    """y as a 1-d array, text as objects."""
-    if hasattr(y, "to_numpy"):
-        values = np.asarray(y.to_numpy())
-    else:
-        values = np.asarray(y)
+def _factorize(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Codes of the sorted labels, without a sort of all values."""
+    import pandas as pd
+
+    codes, found = pd.factorize(values)
+    absent = int((codes < 0).sum())
+    if absent:
+        raise ValueError(
+            f"y holds {absent} missing value(s) (Input y contains NaN); drop those rows or set "
+            "missing='drop'"
+        )
+    found = np.asarray(found)
+    if found.size > 2 or found.dtype.kind == "f":
+        _check_labels(values, found)
     if values.dtype.kind in "US":
-        return values
-    if values.dtype.kind == "O" and values.size:
-        first = values.ravel()[0]
-        if all(isinstance(v, str) for v in values.ravel()[:100]) and isinstance(first, str):
-            return values
-        if all(isinstance(v, bool | np.bool_) for v in values.ravel()):
-            return values.astype(bool)
+        found = found.astype(values.dtype)
+    try:
+        order = np.argsort(found, kind="stable")
+    except TypeError as error:
+        raise ValueError(
+            f"y mixes labels that cannot be ordered: {found.tolist()}; use one type"
+        ) from error
+    rank = np.empty(found.size, dtype=np.intp)
+    rank[order] = np.arange(found.size)
+    return rank[codes], found[order]
+
+
+def _plain(y) -> np.ndarray:
+    """y as a 1-d array, Python booleans and integers as such."""
+    import pandas as pd
+
+    values = np.asarray(y.to_numpy() if hasattr(y, "to_numpy") else y)
+    if values.ndim == 2 and values.shape[1] == 1:
+        values = values[:, 0]
+    if values.ndim != 1:
+        raise ValueError(
+            f"y must be 1-dimensional, one label for each row, got an array of shape {values.shape}"
+        )
+    if values.dtype.kind == "O" and values.size and not isinstance(values[0], str):
+        plain = {"boolean": bool, "integer": np.int64}.get(
+            pd.api.types.infer_dtype(values, skipna=False)
+        )
+        if plain is not None:
+            return values.astype(plain)
     return values
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 
 __all__ = ["Table", "is_frame", "make_table"]
@@ -24,147 +26,199 @@ class Table:
         Columns that came with `groups`.
     """
 
-    def __init__(self, n_rows: int) -> None:
+    def __init__(self, n_rows: int, columns: dict[str, Callable]) -> None:
         self.n_rows = n_rows
-        self.columns: dict = {}
+        self.columns = columns
         self.group_columns: tuple[str, ...] = ()
 
-    def frame(self, names: list[str]):
-        """A pandas DataFrame of these columns, index 0..n-1; columns are not copied."""
+    def column(self, name: str):
+        """A column as it is: a NumPy array, or a pandas Series where NumPy has no such type."""
+        return _plain(self.columns[name]())
+
+    def frame(self, names: Sequence[str]):
+        """A pandas DataFrame of these columns, index 0..n-1; numbers are not copied."""
         import pandas as pd
 
         index = pd.RangeIndex(self.n_rows)
-        data = {name: _series(self.columns[name](), index) for name in names}
+        data = {}
+        for name in names:
+            values = self.column(name)
+            data[name] = values if isinstance(values, np.ndarray) else values.set_axis(index)
         return pd.DataFrame(data, index=index, copy=False)
 
 
-def _series(values, index):
-    import pandas as pd
+def _plain(values):
+    """An array, or a pandas Series of an extension type."""
+    if isinstance(values, np.ndarray):
+        return values
+    if type(values).__module__.startswith("pandas"):
+        if isinstance(values.dtype, np.dtype):
+            return values.to_numpy()
+        import pandas as pd
 
-    if isinstance(values, pd.Series):
-        out = values.copy(deep=False)
-        out.index = index
-        return out
-    if not isinstance(values, np.ndarray):
-        values = _plain_column(values)
-    return pd.Series(values, index=index, copy=False)
+        return values if isinstance(values, pd.Series) else pd.Series(values)
+    if not hasattr(values, "to_numpy"):
+        return np.asarray(values)
+    return _from_narwhals(values)
 
 
-def _plain_column(values):
-    """A column of another library as an array, or a Categorical where its levels have an order."""
+def _from_narwhals(values):
+    """A Series of polars or another library: numbers as they are, the rest as Python objects."""
     import narwhals as nw
     import pandas as pd
 
-    column = nw.from_native(values, series_only=True, pass_through=True)
-    if not isinstance(column, nw.Series):
-        return np.asarray(values)
-    if column.dtype == nw.Enum:
-        return pd.Categorical(column.to_list(), categories=column.cat.get_categories().to_list())
-    if column.dtype in (nw.Categorical, nw.String):
-        out = np.empty(len(column), dtype=object)
-        out[:] = column.to_list()
-        return out
-    return column.to_numpy()
+    series = nw.from_native(values, series_only=True)
+    dtype = series.dtype
+    if dtype.is_numeric() and not isinstance(dtype, nw.Decimal):
+        return series.to_numpy()
+    if dtype == nw.Boolean and not series.is_null().any():
+        return series.to_numpy()
+    if dtype.is_temporal():
+        return pd.Series(series.to_list())
+    objects = np.empty(len(series), dtype=object)
+    objects[:] = series.to_list()
+    if isinstance(dtype, nw.Enum):
+        return pd.Series(pd.Categorical(objects, categories=list(dtype.categories)))
+    return objects
 
 
 def _frame_columns(X) -> tuple[int, dict]:
     """Number of rows, and a getter for each column of a frame."""
-    module = type(X).__module__.split(".")[0]
-    if module == "pandas":
-        names = [str(c) for c in X.columns]
-        if len(set(names)) != len(names):
-            twice = sorted({n for n in names if names.count(n) > 1})
-            raise ValueError(f"X has several columns of the name(s) {twice}; rename them")
-        return len(X), {
-            name: (lambda position=i: X.iloc[:, position]) for i, name in enumerate(names)
-        }
+    if type(X).__module__.startswith("pandas"):
+        labels = list(X.columns)
+        names = _distinct([str(c) for c in labels])
+        return len(X), {name: (lambda c=c: X[c]) for name, c in zip(names, labels)}
     import narwhals as nw
 
     frame = nw.from_native(X, eager_only=True)
+    names = _distinct([str(c) for c in frame.columns])
     return len(frame), {
-        name: (lambda name=name: frame.get_column(name).to_native()) for name in frame.columns
+        name: (lambda c=c: frame.get_column(c).to_native()) for name, c in zip(names, frame.columns)
     }
 
 
-def _array_columns(X, prefix: str | None, names: list[str] | None = None) -> tuple[int, dict]:
-    n, p = X.shape
-    names = [f"{prefix}{j}" for j in range(p)] if names is None else names
+def _distinct(names: list[str]) -> list[str]:
+    if len(set(names)) != len(names):
+        twice = sorted({n for n in names if names.count(n) > 1})
+        raise ValueError(f"several columns have the name(s) {twice}; rename them")
+    return names
+
+
+def _array_columns(X, names: Sequence[str]) -> tuple[int, dict]:
+    n = X.shape[0]
     if hasattr(X, "tocsc"):
         X = X.tocsc()
         return n, {name: (lambda j=j: X[:, [j]].toarray().ravel()) for j, name in enumerate(names)}
     return n, {name: (lambda j=j: X[:, j]) for j, name in enumerate(names)}
 
 
-def _group_columns(groups, n: int) -> tuple[int, dict]:
+def _x_columns(X, feature_names: Sequence[str] | None) -> tuple[int, dict]:
+    if is_frame(X):
+        return _frame_columns(X)
+    if not hasattr(X, "shape"):
+        X = np.asarray(X)
+    if X.ndim != 2:
+        raise ValueError(
+            f"Expected 2D array, got {X.ndim}D array instead: X has the shape {X.shape}; it holds "
+            "one row per observation and one column per feature. Reshape your data"
+        )
+    names = [f"x{j}" for j in range(X.shape[1])] if feature_names is None else feature_names
+    if len(names) != X.shape[1]:
+        raise ValueError(f"{len(names)} feature names for {X.shape[1]} columns of X")
+    return _array_columns(X, _distinct([str(name) for name in names]))
+
+
+def _group_columns(groups, n: int) -> dict:
+    """Getters of the columns of `groups`, all of length n."""
     if isinstance(groups, dict):
-        arrays = {str(k): _one_dimensional(v, str(k)) for k, v in groups.items()}
-        for name, values in arrays.items():
-            _same_length(n, len(values), f"groups[{name!r}]")
-        return n, {name: (lambda v=v: v) for name, v in arrays.items()}
+        columns = {}
+        for key, values in groups.items():
+            values = _vector(values, f"groups[{str(key)!r}]")
+            _same_length(n, len(values), f"groups[{str(key)!r}]")
+            columns[str(key)] = lambda values=values: values
+        return columns
     if is_frame(groups):
-        return _frame_columns(groups)
-    if hasattr(groups, "dtype") or hasattr(groups, "to_numpy"):
-        values = groups
-    else:
-        values = np.asarray(groups)
-        if values.dtype.kind in "US":
-            values = values.astype(object)
-    ndim = getattr(values, "ndim", 1)
-    if ndim == 0:
-        raise ValueError("groups must hold one value for each row of X, got a single value")
-    if ndim == 2:
-        values = np.asarray(values)
-        if values.shape[1] == 1:
-            return values.shape[0], {"groups": lambda: values[:, 0]}
-        names = [f"groups{j}" for j in range(values.shape[1])]
-        return _array_columns(values, None, names)
-    return len(values), {"groups": lambda: values}
+        m, columns = _frame_columns(groups)
+        _same_length(n, m, "groups")
+        return columns
+    if getattr(groups, "ndim", 1) == 2:
+        groups = np.asarray(groups)
+        _same_length(n, groups.shape[0], "groups")
+        width = groups.shape[1]
+        names = ["groups"] if width == 1 else [f"groups{j}" for j in range(width)]
+        return _array_columns(groups, names)[1]
+    values = _vector(groups, "groups")
+    _same_length(n, len(values), "groups")
+    return {"groups": lambda: values}
 
 
-def _one_dimensional(values, name: str):
-    if hasattr(values, "dtype") or hasattr(values, "to_numpy"):
+def _vector(values, name: str):
+    """One column of groups; anything that is no Series as an array."""
+    if hasattr(values, "to_numpy") and hasattr(values, "dtype"):
         return values
+    if not hasattr(values, "dtype") and not isinstance(values, str):
+        # Python values keep their types: [1, 'a'] is not ['1', 'a']
+        values = list(values) if hasattr(values, "__iter__") else values
+        if isinstance(values, list) and any(isinstance(v, str | tuple) for v in values):
+            out = np.empty(len(values), dtype=object)
+            out[:] = values
+            return out
     out = np.asarray(values)
     if out.ndim != 1:
-        raise ValueError(f"groups[{name!r}] must be 1-dimensional, got shape {out.shape}")
-    return out.astype(object) if out.dtype.kind in "US" else out
+        raise ValueError(
+            f"{name} must hold one value for each row of X, got an array of shape {out.shape}"
+        )
+    return out
 
 
 def _same_length(n: int, m: int, name: str) -> None:
     if n != m:
         raise ValueError(
-            f"Found input variables with inconsistent numbers of samples: X has {n} rows, {name} {m}"
+            f"Found input variables with inconsistent numbers of samples: [{n}, {m}] (X has {n} "
+            f"rows, {name} has {m})"
         )
 
 
-def make_table(X, groups=None) -> Table:
+def make_table(X, groups=None, *, feature_names: Sequence[str] | None = None) -> Table:
     """Named columns of X and of groups.
 
     Parameters
     ----------
-    X : data frame, ndarray or sparse matrix of shape (n, p)
+    X : data frame, array-like or sparse matrix of shape (n, p)
         Columns of an array are called x0, x1, ...
     groups : None, 1-d array-like (column `groups`), data frame, dict or 2-d array
+        Columns of an array are called groups0, groups1, ...
+    feature_names : sequence of str, optional
+        Names of the columns of an array.
+
+    Returns
+    -------
+    Table
 
     Raises
     ------
     ValueError
-        Lengths that differ; a column of groups that X has with other values.
+        Lengths that differ; two columns of one name; a column of groups that X has with other
+        values.
     """
-    n, columns = _frame_columns(X) if is_frame(X) else _array_columns(X, "x")
-    table = Table(n)
-    table.columns = dict(columns)
+    n, columns = _x_columns(X, feature_names)
+    table = Table(n, columns)
     if groups is not None:
-        m, extra = _group_columns(groups, n)
-        _same_length(n, m, "groups")
-        for name, get in extra.items():
-            if name in table.columns:
-                here, there = np.asarray(table.columns[name]()), np.asarray(get())
-                if not bool(np.all((here == there) | ((here != here) & (there != there)))):
-                    raise ValueError(
-                        f"column {name!r} stands in X and in groups with different values; rename "
-                        "one of them"
-                    )
-            table.columns[name] = get
-        table.group_columns = tuple(extra)
+        for name, get in _group_columns(groups, n).items():
+            if name in columns and not _equal(_plain(columns[name]()), _plain(get())):
+                raise ValueError(
+                    f"column {name!r} stands in X and in groups with different values; rename one "
+                    "of them"
+                )
+            columns[name] = get
+            table.group_columns += (name,)
     return table
+
+
+def _equal(a, b) -> bool:
+    """Whether two columns hold the same values, missing ones in the same places."""
+    import pandas as pd
+
+    a, b = (pd.Series(v, dtype=object).reset_index(drop=True) for v in (a, b))
+    same = (a == b) | (a.isna() & b.isna())
+    return bool(same.all())

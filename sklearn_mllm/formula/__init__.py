@@ -1,7 +1,8 @@
 """Formulas in lme4's syntax: text -> `ParsedFormula` -> `ModelSpec` -> arrays."""
 
 from .grouping import Grouping
-from .parse import Cbind, ParsedFormula, RandomTerm, default_formula, parse, quote
+from .names import quote
+from .parse import Cbind, ParsedFormula, RandomTerm, default_formula, parse
 from .spec import Matrices, ModelSpec, RandomMatrices, response_values
 from .tokens import FormulaError
 

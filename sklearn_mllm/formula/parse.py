@@ -5,17 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-from .functions import ALIASES, FUNCTIONS
-from .tokens import FormulaError, Token, tokenize
+from .expressions import factor_of
+from .grammar import Bar, Binary, Call, Group, Name, Node, Sum, read
+from .names import alias, display, quote
+from .terms import Terms, expand
+from .tokens import FormulaError, error_at
 
-__all__ = ["Cbind", "ParsedFormula", "RandomTerm", "default_formula", "parse", "quote"]
-
-_CONSTANTS = ("True", "False", "TRUE", "FALSE", "pi")
+__all__ = [
+    "Cbind", "Fixed", "ParsedFormula", "RandomTerm", "default_formula", "expand_fixed", "parse",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Cbind:
-    """`cbind(successes, failures)` on the left side: two expressions."""
+    """`cbind(successes, failures)` on the left side: two expressions, for formulaic."""
 
     successes: str
     failures: str
@@ -28,20 +31,42 @@ class RandomTerm:
     Attributes
     ----------
     effects : str
-        Formula of the left of the bar, for formulaic.
+        The left of the bar, for formulaic.
     grouping : tuple of str
         Columns whose combinations are the levels.
-    label : str
-        The columns joined by ':'.
+    columns : tuple of str
+        Columns of the effects.
+    as_levels : tuple of str
+        Those of them that stand in C().
     """
 
     effects: str
     grouping: tuple[str, ...]
     columns: tuple[str, ...]
+    as_levels: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:
+        """The grouping columns joined by ':'."""
         return ":".join(self.grouping)
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """The fixed side without random-effect terms.
+
+    Attributes
+    ----------
+    text : str
+        For formulaic, every term written out.
+    columns : tuple of str
+    as_levels : tuple of str
+        Columns that stand in C().
+    """
+
+    text: str
+    columns: tuple[str, ...]
+    as_levels: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -51,27 +76,41 @@ class ParsedFormula:
     Attributes
     ----------
     text : str
+        As given.
     response : str, Cbind or None
-        Expression of the left side.
-    fixed : str
-        Right side for formulaic, `.` still in it.
+        Expression of the left side, for formulaic.
+    fixed_side : Fixed
+        The right side without random-effect terms, offsets and `.`.
     random : tuple of RandomTerm
     offset : str or None
-        Sum of the offset() terms.
+        Sum of the offset() terms, for formulaic.
+    offset_columns : tuple of str
     columns : tuple of str
-        Columns named on the right side outside of groupings.
+        Columns of the fixed side, the effects and the offset.
+    as_levels : tuple of str
+        Those of them that stand in C().
     response_columns : tuple of str
+    mentioned : tuple of str
+        All columns at the right side, also of terms that are taken away again.
     has_dot : bool
     """
 
     text: str
     response: str | Cbind | None
-    fixed: str
+    fixed_side: Fixed
     random: tuple[RandomTerm, ...]
     offset: str | None
+    offset_columns: tuple[str, ...]
     columns: tuple[str, ...]
+    as_levels: tuple[str, ...]
     response_columns: tuple[str, ...]
+    mentioned: tuple[str, ...]
     has_dot: bool
+
+    @property
+    def fixed(self) -> str:
+        """The right side for formulaic, with `.` as written."""
+        return self.fixed_side.text + (" + ." if self.has_dot else "")
 
     @property
     def grouping_columns(self) -> tuple[str, ...]:
@@ -82,30 +121,13 @@ class ParsedFormula:
         """The column on the left side, where it is just one."""
         if isinstance(self.response, str) and len(self.response_columns) == 1:
             name = self.response_columns[0]
-            return name if self.response == quote(name) else None
+            return name if self.response == alias(name) else None
         return None
 
 
-#: Stands before names such as 0 or 1.5, which formulaic would read as numbers.
-NUMERIC_PREFIX = "_column_"
-
-
-def is_numeric_name(name: str) -> bool:
-    """Whether a column name reads as a number."""
-    return name.replace(".", "", 1).replace("-", "", 1).isdigit()
-
-
-def quote(name: str) -> str:
-    """A column name as it must stand in a formula."""
-    if is_numeric_name(name):
-        name = NUMERIC_PREFIX + name
-    plain = name.isidentifier() and name not in FUNCTIONS and name not in _CONSTANTS
-    return name if plain else f"`{name}`"
-
-
-def default_formula(groups: list[str]) -> str:
+def default_formula(group_names: list[str]) -> str:
     """`~ . + (1 | g)` for each grouping factor."""
-    return " + ".join(["~ .", *(f"(1 | {quote(g)})" for g in groups)])
+    return " + ".join(["~ .", *(f"(1 | {quote(g)})" for g in group_names)])
 
 
 @lru_cache(maxsize=512)
@@ -123,323 +145,130 @@ def parse(text: str) -> ParsedFormula:
     Raises
     ------
     FormulaError
-        Names the position or term and what to write instead.
+        Shows the position, and says what to write instead.
     """
-    tokens = tokenize(text)
-    tildes = [i for i, t in enumerate(tokens) if t.text == "~" and t.kind == "op"]
-    if len(tildes) > 1:
-        raise FormulaError(f"formula: more than one '~' in {text!r}")
-    left = tokens[: tildes[0]] if tildes else []
-    right = tokens[tildes[0] + 1 :] if tildes else tokens
-    _check_parentheses(tokens, text)
-    if not right:
-        raise FormulaError(f"formula: nothing stands at the right of '~' in {text!r}")
-    response = _response(left, text)
-    fixed, bars, offsets = _split_terms(right, text)
-    random: list[RandomTerm] = []
-    for bar in bars:
-        random.extend(_random_terms(bar, text))
-    seen = set()
+    if not text.strip():
+        raise FormulaError(
+            "formula: it is empty, nothing stands at its right side; write for instance "
+            "'y ~ x + (1 | group)'"
+        )
+    left, right = read(text)
+    response, response_columns = (None, ()) if left is None else _response(left, text)
+    side = expand(right, text)
+    random = tuple(term for bar in side.bars for term in _random_terms(bar, text))
+    _refuse_repeated(random)
+    used = dict.fromkeys(side.columns)
     for term in random:
-        key = (term.effects.replace(" ", ""), term.grouping)
-        if key in seen:
-            raise FormulaError(
-                f"formula: the random-effects term ({term.effects} | {term.label}) stands twice; "
-                "drop one"
-            )
-        seen.add(key)
-    fixed_text = _render(fixed, text) if fixed else "1"
-    columns = _columns(fixed)
-    for term in random:
-        columns += [c for c in term.columns if c not in columns]
-    offset = None
-    if offsets:
-        offset = " + ".join(f"({_render(o, text)})" for o in offsets)
-        for o in offsets:
-            columns += [c for c in _columns(o) if c not in columns]
-    response_columns = tuple(_columns(left))
+        used.update(dict.fromkeys(term.columns))
+    offset_columns = tuple(dict.fromkeys(c for o in side.offsets for c in o.columns))
+    used.update(dict.fromkeys(offset_columns))
+    mentioned = {**side.mentioned, **used}
+    groupings = dict.fromkeys(c for term in random for c in term.grouping)
+    whole = (response.successes, response.failures) if isinstance(response, Cbind) else (response,)
     for name in response_columns:
-        if name in columns:
+        if alias(name) in whole and (name in mentioned or name in groupings):
             raise FormulaError(
-                f"formula: the response {name!r} also stands at the right side of {text!r}"
+                f"formula: the response {name!r} also stands at the right side of {text!r}; take it "
+                "away there"
             )
-    has_dot = any(t.kind == "op" and t.text == "." for t in fixed)
+    fixed = _fixed(side)
+    levels = [*fixed.as_levels, *(c for term in random for c in term.as_levels)]
+    offset = " + ".join(f"({o.text})" for o in side.offsets) or None
     return ParsedFormula(
-        text, response, fixed_text, tuple(random), offset, tuple(columns), response_columns, has_dot
+        text, response, fixed, random, offset, offset_columns, tuple(used),
+        tuple(dict.fromkeys(levels)), response_columns, tuple(mentioned), side.has_dot,
+    )  # fmt: skip
+
+
+@lru_cache(maxsize=128)
+def expand_fixed(text: str, dot: tuple[str, ...]) -> Fixed:
+    """The fixed side of a formula with columns for its `.`."""
+    return _fixed(expand(read(text)[1], text, dot))
+
+
+def _fixed(side: Terms) -> Fixed:
+    return Fixed(side.text(side.intercept is not False), side.columns, side.as_levels)
+
+
+def _response(node: Node, text: str) -> tuple[str | Cbind, tuple[str, ...]]:
+    while isinstance(node, Group):
+        node = node.inner
+    if isinstance(node, Call) and node.name == "cbind":
+        if len(node.arguments) != 2 or node.keywords:
+            raise error_at(text, node.at, "cbind takes two arguments: cbind(successes, failures)")
+        parts = [factor_of(argument, text) for argument in node.arguments]
+        columns = tuple(dict.fromkeys(c for part in parts for c in part.columns))
+        return Cbind(parts[0].text, parts[1].text), columns
+    if (
+        isinstance(node, Call)
+        and node.name in ("C", "factor", "as.factor", "I")
+        and len(node.arguments) == 1
+        and isinstance(node.arguments[0], Name)
+    ):
+        node = node.arguments[0]
+    response = factor_of(node, text)
+    return response.text, response.columns
+
+
+def _random_terms(bar: Bar, text: str) -> list[RandomTerm]:
+    """The terms that one bar stands for."""
+    left = expand(bar.effects, text)
+    if left.bars or left.offsets or left.has_dot:
+        raise error_at(text, bar.effects.at, "the left of a bar holds columns and functions only")
+    intercept = left.intercept is not False
+    if not intercept and not left.terms:
+        raise error_at(text, bar.at, "no effect stands before the bar; write (1 | group)")
+    out = []
+    for grouping in _groupings(bar, text):
+        if not bar.double:
+            effects = left.text(intercept)
+            out.append(RandomTerm(effects, grouping, left.columns, left.as_levels))
+            continue
+        # (a + b || g) is (1 | g) + (0 + a | g) + (0 + b | g)
+        if intercept:
+            out.append(RandomTerm("1", grouping, ()))
+        for term in left.ordered:
+            one = Terms()
+            one.add(term)
+            out.append(RandomTerm(one.text(False), grouping, one.columns, one.as_levels))
+    return out
+
+
+def _groupings(bar: Bar, text: str) -> list[tuple[str, ...]]:
+    """Columns of each grouping factor at the right of a bar."""
+    side = expand(_columns_only(bar.grouping, text), text)
+    if side.has_dot or side.intercept is not None or not side.terms:
+        raise error_at(text, bar.grouping.at, "a grouping factor is a column, a:b or a/b")
+    return [tuple(f.columns[0] for f in term) for term in side.ordered]
+
+
+def _columns_only(node: Node, text: str) -> Node:
+    """A grouping side with factor(g) as g, and nothing in it but columns."""
+    if isinstance(node, Group):
+        return Group(node.at, _columns_only(node.inner, text))
+    if isinstance(node, Binary) and node.op != "**":
+        return Binary(
+            node.at, node.op, _columns_only(node.left, text), _columns_only(node.right, text)
+        )
+    if isinstance(node, Call) and node.name in ("factor", "as.factor", "C"):
+        if len(node.arguments) == 1 and not node.keywords and isinstance(node.arguments[0], Name):
+            return node.arguments[0]
+    if isinstance(node, Sum) and all(sign == "+" for sign, _ in node.parts):
+        return Sum(node.at, tuple((s, _columns_only(part, text)) for s, part in node.parts))
+    if isinstance(node, Name):
+        return node
+    raise error_at(
+        text, node.at, "a grouping factor is a column, a:b or a/b; make it a column before the fit"
     )
 
 
-def _check_parentheses(tokens: list[Token], text: str) -> None:
-    depth = 0
-    for t in tokens:
-        depth += (t.text == "(") - (t.text == ")") if t.kind == "op" else 0
-        if depth < 0:
-            raise FormulaError(f"formula: ')' without '(' at position {t.at + 1} of {text!r}")
-    if depth:
-        raise FormulaError(f"formula: {depth} '(' without ')' in {text!r}")
-
-
-def _split(
-    tokens: list[Token], separators: tuple[str, ...]
-) -> list[tuple[Token | None, list[Token]]]:
-    """Pieces between separators at depth zero, each with the separator before it."""
-    pieces: list[tuple[Token | None, list[Token]]] = [(None, [])]
-    depth = 0
-    for t in tokens:
-        if t.kind == "op":
-            depth += (t.text == "(") - (t.text == ")")
-            if depth == 0 and t.text in separators:
-                pieces.append((t, []))
-                continue
-        pieces[-1][1].append(t)
-    return pieces
-
-
-def _response(left: list[Token], text: str) -> str | Cbind | None:
-    if not left:
-        return None
-    if left[0].text == "cbind" and len(left) > 2 and left[1].text == "(" and left[-1].text == ")":
-        parts = [piece for _, piece in _split(left[2:-1], (",",))]
-        if len(parts) != 2 or not all(parts):
+def _refuse_repeated(random: tuple[RandomTerm, ...]) -> None:
+    seen = set()
+    for term in random:
+        key = (term.effects, frozenset(term.grouping))
+        if key in seen:
             raise FormulaError(
-                f"formula: cbind takes (successes, failures), two arguments, in {text!r}"
+                f"formula: the random-effects term ({display(term.effects)} | {term.label}) stands "
+                "twice; drop one"
             )
-        return Cbind(*(_render(p, text) for p in parts))
-    if len(left) == 1 and left[0].kind == "name":
-        return quote(left[0].text)
-    return _render(left, text)
-
-
-def _has_bar(tokens: list[Token]) -> bool:
-    return len(_split(tokens, ("|", "||"))) > 1
-
-
-def _split_terms(right: list[Token], text: str):
-    """Fixed tokens, bar terms (tokens inside their parentheses) and offset arguments."""
-    fixed: list[Token] = []
-    bars: list[list[Token]] = []
-    offsets: list[list[Token]] = []
-    for sign, piece in _split(right, ("+", "-")):
-        if not piece:
-            if sign is None:
-                continue
-            raise FormulaError(
-                f"formula: nothing follows {sign.text!r} at position {sign.at + 1} of {text!r}"
-            )
-        inner = _inside(piece)
-        if inner is not None and _has_bar(inner):
-            if sign is not None and sign.text == "-":
-                raise FormulaError(
-                    f"formula: a random-effects term cannot be subtracted in {text!r}"
-                )
-            bars.append(inner)
-            continue
-        if inner is not None and any(_is_bar(t) for t in inner):
-            # parentheses around a sum that holds bar terms
-            more, more_bars, more_offsets = _split_terms(inner, text)
-            bars += more_bars
-            offsets += more_offsets
-            piece = [Token("op", "(", piece[0].at), *more, Token("op", ")", piece[-1].at)]
-            if not more:
-                continue
-        if piece[0].text == "offset" and len(piece) > 2 and piece[1].text == "(":
-            offsets.append(piece[2:-1])
-            continue
-        if any(_is_bar(t) for t in piece):
-            bar = next(t for t in piece if _is_bar(t))
-            raise FormulaError(
-                f"formula: the bar at position {bar.at + 1} of {text!r} needs parentheses around "
-                "its term, as in (1 | group)"
-            )
-        if sign is not None and (fixed or sign.text == "-"):
-            fixed.append(sign)
-        fixed.extend(piece)
-    return fixed, bars, offsets
-
-
-def _is_bar(t: Token) -> bool:
-    return t.kind == "op" and t.text in ("|", "||")
-
-
-def _inside(piece: list[Token]) -> list[Token] | None:
-    """Tokens within parentheses that enclose the whole piece."""
-    if len(piece) < 2 or piece[0].text != "(" or piece[-1].text != ")":
-        return None
-    depth = 0
-    for i, t in enumerate(piece):
-        depth += (t.text == "(") - (t.text == ")") if t.kind == "op" else 0
-        if depth == 0 and i < len(piece) - 1:
-            return None
-    return piece[1:-1]
-
-
-def _random_terms(bar: list[Token], text: str) -> list[RandomTerm]:
-    pieces = _split(bar, ("|", "||"))
-    if len(pieces) != 2:
-        raise FormulaError(
-            f"formula: a random-effects term has one bar, not {len(pieces) - 1}, in {text!r}"
-        )
-    (_, left), (sign, right) = pieces
-    if not right:
-        raise FormulaError(f"formula: no grouping factor follows the bar in {text!r}")
-    if not left:
-        raise FormulaError(f"formula: nothing stands before the bar in {text!r}; write (1 | group)")
-    groupings = _groupings(right, text)
-    out = []
-    for grouping in groupings:
-        if sign.text == "|":
-            out.append(RandomTerm(_render(left, text), grouping, tuple(_columns(left))))
-        else:
-            out.extend(_uncorrelated(left, grouping, text))
-    return out
-
-
-def _uncorrelated(left: list[Token], grouping: tuple[str, ...], text: str) -> list[RandomTerm]:
-    """(a + b || g) as (1 | g) + (0 + a | g) + (0 + b | g)."""
-    intercept = True
-    effects: list[list[Token]] = []
-    for sign, piece in _split(left, ("+", "-")):
-        minus = sign is not None and sign.text == "-"
-        if not piece:
-            continue
-        if len(piece) == 1 and piece[0].text in ("0", "1"):
-            intercept = (piece[0].text == "1") != minus
-            continue
-        if minus:
-            raise FormulaError(f"formula: only 1 can be subtracted at the left of '||' in {text!r}")
-        effects.extend(_expand_stars(piece, text))
-    out = [RandomTerm("1", grouping, ())] if intercept else []
-    for piece in effects:
-        out.append(RandomTerm(f"0 + {_render(piece, text)}", grouping, tuple(_columns(piece))))
-    return out
-
-
-def _expand_stars(piece: list[Token], text: str) -> list[list[Token]]:
-    """a*b as a, b, a:b."""
-    factors = [p for _, p in _split(piece, ("*",))]
-    if len(factors) == 1:
-        return [piece]
-    if len(factors) > 2:
-        raise FormulaError(f"formula: write out the interactions at the left of '||' in {text!r}")
-    colon = Token("op", ":", piece[0].at)
-    return [factors[0], factors[1], [*factors[0], colon, *factors[1]]]
-
-
-def _groupings(right: list[Token], text: str) -> list[tuple[str, ...]]:
-    inner = _inside(right)
-    if inner is not None:
-        right = inner
-    sums = [p for _, p in _split(right, ("+",))]
-    if len(sums) > 1:
-        return [g for piece in sums for g in _groupings(piece, text)]
-    parts = [p for _, p in _split(right, ("/",))]
-    names: list[tuple[str, ...]] = []
-    for part in parts:
-        here: list[str] = []
-        for _, piece in _split(part, (":",)):
-            if len(piece) >= 4 and piece[0].text in ("factor", "C") and piece[1].text == "(":
-                piece = piece[2:-1]
-            if len(piece) != 1 or piece[0].kind != "name":
-                raise FormulaError(
-                    f"formula: a grouping factor is a column, a:b or a/b; got "
-                    f"{_written(right)!r} in {text!r}"
-                )
-            here.append(piece[0].text)
-        names.append(tuple(here))
-    out: list[tuple[str, ...]] = []
-    so_far: tuple[str, ...] = ()
-    for name in names:
-        so_far = (*so_far, *name)
-        out.append(so_far)
-    return out
-
-
-def _written(tokens: list[Token]) -> str:
-    return "".join(t.text for t in tokens)
-
-
-def _columns(tokens: list[Token]) -> list[str]:
-    out: list[str] = []
-    for i, t in enumerate(tokens):
-        if t.kind != "name" or t.text in _CONSTANTS:
-            continue
-        following = tokens[i + 1].text if i + 1 < len(tokens) else ""
-        if following == "(" and tokens[i + 1].kind == "op":
-            continue
-        if following == "=" and tokens[i + 1].kind == "op":
-            continue
-        if t.text not in out:
-            out.append(t.text)
-    return out
-
-
-def _render(tokens: list[Token], text: str) -> str:
-    """Tokens as formulaic reads them, with every call checked against the table of functions."""
-    out = []
-    depth: list[bool] = []
-    for i, t in enumerate(tokens):
-        following = tokens[i + 1] if i + 1 < len(tokens) else None
-        calls = following is not None and following.kind == "op" and following.text == "("
-        if t.kind == "name" and calls:
-            if t.text not in FUNCTIONS:
-                raise FormulaError(
-                    f"formula: {t.text!r} is not a function that a formula may call; there are "
-                    f"{', '.join(FUNCTIONS)} (and cbind on the left side, offset on the right)"
-                )
-            out.append(ALIASES.get(t.text, t.text))
-        elif t.kind == "name":
-            if t.text in _CONSTANTS:
-                out.append(
-                    {"TRUE": "True", "FALSE": "False", "pi": "3.141592653589793"}.get(
-                        t.text, t.text
-                    )
-                )
-            elif following is not None and following.text == "=" and following.kind == "op":
-                out.append(t.text)
-            elif t.text.startswith("__"):
-                raise FormulaError(f"formula: {t.text!r} is not a column name that is read")
-            else:
-                out.append(quote(t.text))
-        elif t.kind == "string":
-            if not any(depth):
-                raise FormulaError(f"formula: a string stands outside a function in {text!r}")
-            out.append(t.text)
-        else:
-            if t.kind == "op":
-                if t.text == "(":
-                    previous = tokens[i - 1] if i else None
-                    depth.append(previous is not None and previous.kind == "name")
-                elif t.text == ")" and depth:
-                    depth.pop()
-                elif t.text in ("==", "!=", "<", "<=", ">", ">=", ",", "=") and not any(depth):
-                    raise FormulaError(
-                        f"formula: {t.text!r} at position {t.at + 1} of {text!r} belongs inside "
-                        "I(...) or a function"
-                    )
-                elif t.text in ("~", "|", "||"):
-                    raise FormulaError(f"formula: {t.text!r} is out of place in {text!r}")
-            out.append(t.text)
-    rendered = ""
-    for i, piece in enumerate(out):
-        token = tokens[i]
-        if token.kind == "op" and piece in (
-            "+",
-            "-",
-            "*",
-            "/",
-            "**",
-            "==",
-            "!=",
-            "<",
-            "<=",
-            ">",
-            ">=",
-            "%in%",
-        ):
-            unary = i == 0 or tokens[i - 1].text in ("(", ",", "=", "+", "-", "*", "/", "**")
-            rendered += piece if unary else f" {piece} "
-        elif piece == ",":
-            rendered += ", "
-        else:
-            rendered += piece
-    return rendered.strip()
+        seen.add(key)
