@@ -4,7 +4,14 @@ A row has k weighted successes in m weighted trials (m None: all ones) and proba
 l = k log p + (m - k) log(1 - p), s = dl/deta, W = -ds/deta, W1 = dW/deta, W2 = dW1/deta.
 
 With L1 = log F and L0 = log(1 - F) every derivative is k times that of L1 plus (m - k) times that
-of L0, so a link only has to give these two and their derivatives, accurate in both tails.
+of L0, so a link only has to give these two and their derivatives, accurate in both tails. Where
+the latent variable is symmetric, L0 is L1 mirrored (`SymmetricLink`), and a row that is all
+successes or all failures needs one of the two.
+
+Predictors are finite; at any finite one every value is finite. A link whose terms would overflow
+holds eta at its file's ``_LIMIT``.
+
+A new link is a subclass in a file of its own and a row in `LINKS`.
 """
 
 from __future__ import annotations
@@ -13,7 +20,13 @@ from abc import ABC, abstractmethod
 
 import numpy as np
 
-__all__ = ["Link"]
+__all__ = ["Link", "SymmetricLink"]
+
+_CHUNK_ROWS = 4096
+
+
+def _chunks(n: int) -> list[slice]:
+    return [slice(a, a + _CHUNK_ROWS) for a in range(0, n, _CHUNK_ROWS)]
 
 
 class Link(ABC):
@@ -58,6 +71,33 @@ class Link(ABC):
         self, eta: np.ndarray, k: np.ndarray, m: np.ndarray | None, order: int
     ) -> tuple[np.ndarray, ...]:
         """(l, s, W, W1, W2)[:order + 1], each of shape (n,)."""
+        out = tuple(np.empty(eta.shape[0]) for _ in range(order + 1))
+        for rows in _chunks(eta.shape[0]):
+            values = self.chunk_derivatives(
+                eta[rows], k[rows], None if m is None else m[rows], order
+            )
+            for target, value in zip(out, values, strict=True):
+                target[rows] = value
+        return out
+
+    def accumulate(
+        self, eta: np.ndarray, k: np.ndarray, m: np.ndarray | None, out: list[np.ndarray]
+    ) -> float:
+        """Sum of l; fills `out` with s, W, W1, W2, as many as it holds."""
+        total = 0.0
+        for rows in _chunks(eta.shape[0]):
+            values = self.chunk_derivatives(
+                eta[rows], k[rows], None if m is None else m[rows], len(out)
+            )
+            for target, value in zip(out, values[1:], strict=True):
+                target[rows] = value
+            total += float(values[0].sum())
+        return total
+
+    def chunk_derivatives(
+        self, eta: np.ndarray, k: np.ndarray, m: np.ndarray | None, order: int
+    ) -> list[np.ndarray]:
+        """`derivatives` of so few rows that intermediate results stay in cache."""
         one, zero = self.log_derivatives(eta, order)
         rest = (1.0 if m is None else m) - k
         out = []
@@ -65,17 +105,38 @@ class Link(ABC):
             # 0 * -inf never occurs: the log probabilities are finite
             value = k * one[d] + rest * zero[d]
             out.append(value if d < 2 else -value)
-        return tuple(out)
-
-    def accumulate(
-        self, eta: np.ndarray, k: np.ndarray, m: np.ndarray | None, out: list[np.ndarray]
-    ) -> float:
-        """Sum of l; fills `out` with s, W, W1, W2, as many as it holds."""
-        values = self.derivatives(eta, k, m, len(out))
-        for target, value in zip(out, values[1:], strict=True):
-            target[...] = value
-        return float(values[0].sum())
+        return out
 
     def total(self, eta: np.ndarray, k: np.ndarray, m: np.ndarray | None) -> float:
         """Sum of l."""
         return self.accumulate(eta, k, m, [])
+
+
+class SymmetricLink(Link):
+    """A link with F(-eta) = 1 - F(eta)."""
+
+    @abstractmethod
+    def log_inverse_derivatives(self, t: np.ndarray, order: int) -> list[np.ndarray]:
+        """log F and its first `order` derivatives."""
+
+    def complement(self, eta: np.ndarray) -> np.ndarray:
+        return self.inverse(-np.asarray(eta, dtype=float))
+
+    def log_derivatives(self, eta: np.ndarray, order: int) -> tuple[list, list]:
+        one = self.log_inverse_derivatives(eta, order)
+        zero = self.log_inverse_derivatives(-eta, order)
+        # derivatives of an odd order change sign with the argument
+        return one, [v if d % 2 == 0 else -v for d, v in enumerate(zero)]
+
+    def chunk_derivatives(
+        self, eta: np.ndarray, k: np.ndarray, m: np.ndarray | None, order: int
+    ) -> list[np.ndarray]:
+        if m is not None or not np.all((k == 0.0) | (k == 1.0)):
+            return super().chunk_derivatives(eta, k, m, order)
+        sign = 2.0 * k - 1.0
+        values = self.log_inverse_derivatives(sign * eta, order)
+        for d in range(1, order + 1, 2):
+            values[d] *= sign
+        for value in values[2:]:
+            np.negative(value, out=value)
+        return values

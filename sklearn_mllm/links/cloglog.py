@@ -48,7 +48,9 @@ class Cloglog(Link):
             one.append(r)
             if order > 1:
                 # r' = r (1 - e - r); v = 1 - e - r = -e/2 - e^2/12 + e^4/720 - ...
-                series = e * (-0.5 + e * (-1.0 / 12.0 + e * e * (1.0 / 720.0 - e * e / 30240.0)))
+                z = np.minimum(e, 1e-2)
+                zz = z * z
+                series = z * (-0.5 + z * (-1.0 / 12.0 + zz * (1.0 / 720.0 - zz / 30240.0)))
                 v = np.where(small, series, 1.0 - e - r)
                 r1 = r * v
                 one.append(r1)

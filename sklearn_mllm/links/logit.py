@@ -46,44 +46,84 @@ class Logit(Link):
             zero += shared
         return one, zero
 
+    def chunk_derivatives(
+        self, eta: np.ndarray, k: np.ndarray, m: np.ndarray | None, order: int
+    ) -> list[np.ndarray]:
+        e, side, miss = _start(eta, k, m)
+        tail = np.log1p(e)
+        if m is not None:
+            tail *= m
+        value = miss * eta
+        value -= tail
+        out = [np.empty(e.shape) for _ in range(order)]
+        if order:
+            _fill(eta, m, e, e + 1.0, side, miss, out)
+        return [value, *out]
+
     def accumulate(
         self, eta: np.ndarray, k: np.ndarray, m: np.ndarray | None, out: list[np.ndarray]
     ) -> float:
-        e = np.abs(eta)
-        np.negative(e, out=e)
-        np.exp(e, out=e)
+        e, side, miss = _start(eta, k, m)
         d = e + 1.0
-        # l = k eta - m (max(eta, 0) + log(1 + e))
-        if m is None:
-            total = float(k @ eta) - float(np.maximum(eta, 0.0).sum()) - _log_sum(d)
+        # einsum: a block is too small for the threads of BLAS
+        total = float(np.einsum("i,i->", miss, eta))
+        if m is not None:
+            total -= float(np.einsum("i,i->", m, np.log1p(e)))
+        elif d.shape[0] < 16 * _PRODUCT:
+            total -= float(np.log1p(e).sum())
         else:
-            base = np.maximum(eta, 0.0)
-            base += np.log1p(e)
-            total = float(k @ eta) - float(m @ base)
-        if not out:
-            return total
-        large = np.divide(1.0, d, out=d)
-        small = np.multiply(e, large, out=e)
-        p = np.where(eta >= 0.0, large, small)
-        w = None
-        if len(out) > 1:
-            w = np.multiply(large, small, out=out[1])
-        if len(out) > 3:
-            fourth = np.multiply(w, -6.0, out=out[3])
-            fourth += 1.0
-            fourth *= w
-        if len(out) > 2:
-            third = np.multiply(p, -2.0, out=out[2])
-            third += 1.0
-            third *= w
-        if m is None:
-            np.subtract(k, p, out=out[0])
-        else:
-            p *= m
-            np.subtract(k, p, out=out[0])
-            for values in out[1:]:
-                values *= m
+            total -= _log_sum(d)
+        if out:
+            _fill(eta, m, e, d, side, miss, out)
         return total
+
+
+def _start(
+    eta: np.ndarray, k: np.ndarray, m: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """e = exp(-|eta|), the likelier side b = [eta >= 0], and k - m b.
+
+    With these l = (k - m b) eta - m log(1 + e), a sum of terms of one sign, and p = b -/+ e/(1 + e).
+    """
+    e = np.abs(eta)
+    np.negative(e, out=e)
+    np.exp(e, out=e)
+    side = eta >= 0.0
+    return e, side, k - side if m is None else k - m * side
+
+
+def _fill(
+    eta: np.ndarray,
+    m: np.ndarray | None,
+    e: np.ndarray,
+    d: np.ndarray,
+    side: np.ndarray,
+    miss: np.ndarray,
+    out: list[np.ndarray],
+) -> None:
+    """Writes s, W, W1, W2, as many as `out` holds; spends e and d = 1 + e."""
+    large = np.divide(1.0, d, out=d)
+    small = np.multiply(e, large, out=e)
+    if len(out) > 1:
+        w = np.multiply(large, small, out=out[1])
+    if len(out) > 3:
+        fourth = np.multiply(w, -6.0, out=out[3])
+        fourth += 1.0
+        fourth *= w
+    if len(out) > 2:
+        # p - 1/2 = +/- (1/2 - small)
+        third = np.subtract(0.5, small, out=out[2])
+        np.copysign(third, eta, out=third)
+        third *= w
+        third *= -2.0
+    signed = np.copysign(small, eta, out=e)
+    if m is None:
+        np.add(miss, signed, out=out[0])
+    else:
+        signed *= m
+        np.add(miss, signed, out=out[0])
+        for values in out[1:]:
+            values *= m
 
 
 def _log_sum(d: np.ndarray) -> float:

@@ -3,79 +3,50 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import erfcx, log_ndtr, ndtr, ndtri
+from scipy.special import erfcx, ndtr, ndtri
 
-from .base import Link
+from .base import SymmetricLink
 
 __all__ = ["Probit"]
 
-_ROOT = np.sqrt(2.0 / np.pi)
+_ROOT_HALF = np.sqrt(0.5)
+_ROOT_TWO_OVER_PI = np.sqrt(2.0 / np.pi)
+
+#: |eta| is held here, so that eta^2 stays finite.
+_LIMIT = 1e150
+
+#: Below this the excess a = t + r comes from a continued fraction of this many terms.
+_FAR, _TERMS = -4.0, 40
 
 
-def mills_derivatives(t: np.ndarray, order: int) -> list[np.ndarray]:
-    """log Phi(t) and its derivatives r, -r(t + r), ..., accurate as t -> -inf.
+def _excess(x: np.ndarray, order: int) -> list[np.ndarray]:
+    """a(t) = t + phi(t)/Phi(t) at t = -x and its derivatives in t, for x > 4.
 
-    With r = phi/Phi: L' = r, and a = t + r is positive and tends to -1/t, so that r' = -r a loses
-    digits by cancellation in the far tail; there a and the higher derivatives come from the
-    continued fraction of Mills' ratio, R(x) = 1/(x + 1/(x + 2/(x + ...))), x = -t.
+    By the continued fraction a = 1/(x + 2/(x + 3/(x + ...))), differentiated term by term: all
+    terms are of the size of the result, where t + r and its likes lose every digit.
     """
-    out = [log_ndtr(t)]
-    if not order:
-        return out
-    r = _ROOT / erfcx(-t / np.sqrt(2.0))
-    out.append(r)
-    if order == 1:
-        return out
-    a = t + r
-    far = t < -5.0
-    if far.any():
-        a = np.where(far, _excess(np.where(far, -t, 6.0)), a)
-    first = -r * a
-    out.append(first)
-    if order > 2:
-        # a' = 1 - r a; near -inf r a -> 1 - 1/t^2
-        slope = 1.0 - r * a
-        if far.any():
-            slope = np.where(far, _excess_slope(np.where(far, -t, 6.0)), slope)
-        second = -(first * a + r * slope)
-        out.append(second)
-        if order > 3:
-            curve = -(first * a + r * slope)
-            if far.any():
-                curve = np.where(far, _excess_curve(np.where(far, -t, 6.0)), curve)
-            out.append(-(second * a + 2.0 * first * slope + r * curve))
-    return out
+    f = [x.copy(), np.ones_like(x), np.zeros_like(x), np.zeros_like(x)][: order + 1]
+    for j in range(_TERMS, 1, -1):
+        f = _reciprocal(j, f)
+        f[0] += x
+        if order:
+            f[1] += 1.0
+    return [a if d % 2 == 0 else -a for d, a in enumerate(_reciprocal(1, f))]
 
 
-def _tail(x: np.ndarray, derivatives: int) -> list[np.ndarray]:
-    """a(x) = 1/(x + 2/(x + 3/(x + ...))) for x > 5 and its derivatives in x."""
-    zeros = np.zeros_like(x)
-    f, f1, f2 = np.array(x), np.ones_like(x), zeros
-    for j in range(60, 1, -1):
-        g = j / f
-        g1 = -g * f1 / f
-        g2 = -(g1 * f1 + g * f2) / f - g1 * f1 / f
-        g2 += 0.0
-        f, f1, f2 = x + g, 1.0 + g1, g2
-    a = 1.0 / f
-    a1 = -f1 * a * a
-    a2 = (2.0 * f1 * f1 * a - f2) * a * a
-    return [a, a1, a2][: derivatives + 1]
+def _reciprocal(j: int, f: list[np.ndarray]) -> list[np.ndarray]:
+    """g = j/f and its derivatives, from those of f: all derivatives of f g = j vanish."""
+    g = [j / f[0]]
+    if len(f) > 1:
+        g.append(-(f[1] * g[0]) / f[0])
+    if len(f) > 2:
+        g.append(-(f[2] * g[0] + 2.0 * f[1] * g[1]) / f[0])
+    if len(f) > 3:
+        g.append(-(f[3] * g[0] + 3.0 * (f[2] * g[1] + f[1] * g[2])) / f[0])
+    return g
 
 
-def _excess(x):
-    return _tail(x, 0)[0]
-
-
-def _excess_slope(x):
-    return -_tail(x, 1)[1]
-
-
-def _excess_curve(x):
-    return _tail(x, 2)[2]
-
-
-class Probit(Link):
+class Probit(SymmetricLink):
     """Normal latent variable of variance one."""
 
     name = "probit"
@@ -84,17 +55,46 @@ class Probit(Link):
     def inverse(self, eta: np.ndarray) -> np.ndarray:
         return ndtr(eta)
 
-    def complement(self, eta: np.ndarray) -> np.ndarray:
-        return ndtr(-np.asarray(eta))
-
     def density(self, eta: np.ndarray) -> np.ndarray:
+        eta = np.clip(eta, -_LIMIT, _LIMIT)
         return np.exp(-0.5 * np.square(eta)) / np.sqrt(2.0 * np.pi)
 
     def link(self, p: np.ndarray) -> np.ndarray:
         return ndtri(p)
 
-    def log_derivatives(self, eta: np.ndarray, order: int) -> tuple[list, list]:
-        one = mills_derivatives(eta, order)
-        zero = mills_derivatives(-eta, order)
-        # derivatives of an odd order change sign with the argument
-        return one, [v if d % 2 == 0 else -v for d, v in enumerate(zero)]
+    def log_inverse_derivatives(self, t: np.ndarray, order: int) -> list[np.ndarray]:
+        # with r = phi/Phi and a = t + r the derivatives are r, -r a = a' - 1, a'', a'''
+        t = np.clip(t, -_LIMIT, _LIMIT)
+        negative = t < 0.0
+        scaled = erfcx(np.abs(t) * _ROOT_HALF)
+        square = -0.5 * t * t
+        kernel = np.exp(square)
+        tail = 0.5 * scaled * kernel  # Phi(-|t|)
+        out = [np.where(negative, np.log(0.5 * scaled) + square, np.log1p(-tail))]
+        if not order:
+            return out
+        upper = (0.5 * _ROOT_TWO_OVER_PI) * kernel / (1.0 - tail)
+        r = np.where(negative, _ROOT_TWO_OVER_PI / scaled, upper)
+        out.append(r)
+        if order == 1:
+            return out
+        a = t + r
+        far = np.flatnonzero(t < _FAR)
+        exact = _excess(-t[far], order - 1) if far.size else []
+        if far.size:
+            a[far] = exact[0]
+        first = -r * a
+        out.append(first)
+        if order > 2:
+            slope = 1.0 + first
+            second = -(first * a + r * slope)
+            if far.size:
+                slope[far] = exact[1]
+                second[far] = exact[2]
+            out.append(second)
+        if order > 3:
+            third = -(second * a + 2.0 * first * slope + r * second)
+            if far.size:
+                third[far] = exact[3]
+            out.append(third)
+        return out
