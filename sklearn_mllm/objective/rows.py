@@ -14,13 +14,14 @@ from functools import lru_cache
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-__all__ = ["BLOCK_ROWS", "RowPasses", "Workers"]
+__all__ = ["BLOCK_ROWS", "RowPasses", "Workers", "blas_threads"]
 
 BLOCK_ROWS = 16_384
 
 
 @lru_cache(maxsize=1)
-def _blas() -> ThreadpoolController:
+def blas_threads() -> ThreadpoolController:
+    """Control of the threads that BLAS and LAPACK use."""
     return ThreadpoolController()
 
 
@@ -35,7 +36,7 @@ class Workers:
         if len(items) < 2:
             return [function(item) for item in items]
         # blocks are too small for threads of BLAS: they would only get in each other's way
-        with _blas().limit(limits=1, user_api="blas"):
+        with blas_threads().limit(limits=1, user_api="blas"):
             return self._map(function, items)
 
     def _map(self, function: Callable, items: list) -> list:

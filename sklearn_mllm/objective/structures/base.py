@@ -42,7 +42,16 @@ class Factorization(ABC):
 
 
 class Structure(ABC):
-    """Algebra of Z for one layout of grouping factors."""
+    """Algebra of Z for one layout of grouping factors.
+
+    Attributes
+    ----------
+    q : int
+    blas_threads : int or None
+        Threads that BLAS should use at most; None where it hardly matters.
+    """
+
+    blas_threads: int | None = None
 
     def __init__(self, problem: Problem, workers: Workers) -> None:
         self.problem = problem

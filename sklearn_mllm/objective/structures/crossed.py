@@ -18,7 +18,7 @@ from .base import Factorization, Structure
 __all__ = ["Crossed"]
 
 #: Entries of the coupling B up to which it is held dense.
-DENSE_ENTRIES = 4_000_000
+DENSE_ENTRIES = 100_000
 
 
 class PairTable:
@@ -90,6 +90,8 @@ class Crossed(Structure):
         self.q1 = self.q - self.q0
         self.offsets = [s.start - self.q0 for s in self.slices]
         self.dense = self.q0 * self.q1 <= DENSE_ENTRIES
+        # small matrices gain nothing from threads, and lose much when cores are busy
+        self.blas_threads = 1 if self.q1 < 1500 else None
         self._coupling_index = self._index_of_coupling()
         self._buffer = np.empty(problem.n)
 
@@ -137,9 +139,7 @@ class Crossed(Structure):
                 wz = w if factor.Z is None else w * factor.Z[i]
                 for j in range(i + 1):
                     column = wz if factor.Z is None else wz * factor.Z[j]
-                    G[i, j] = np.bincount(
-                        factor.codes, weights=column, minlength=factor.n_levels
-                    )
+                    G[i, j] = np.bincount(factor.codes, weights=column, minlength=factor.n_levels)
                     G[j, i] = G[i, j]
             out.append(G)
         return out
@@ -288,9 +288,7 @@ class SchurFactorization(Factorization):
             product = -np.einsum("acp,bcp->abp", self.coupled[f - 1], F)
             for a in range(k0):
                 for b in range(k0):
-                    first[a, b] += np.bincount(
-                        table.first, weights=product[a, b], minlength=J0
-                    )
+                    first[a, b] += np.bincount(table.first, weights=product[a, b], minlength=J0)
         out = [0.5 * (first + first.swapaxes(0, 1))]
         for f in range(1, s.n_factors):
             kf, Jf = s.shapes[f]

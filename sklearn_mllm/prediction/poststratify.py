@@ -1,0 +1,178 @@
+"""Multilevel regression and poststratification: population-weighted probabilities.
+
+With cells c of a population, weights w_c and probabilities p_c, the estimate of a group of cells is
+sum w p / sum w. Its standard error joins that of the parameters, the conditional variance of the
+random effects of known levels (shared by all cells of a level) and the variance of new levels, by the
+delta method on the logit scale (Gelman & Little 1997, Survey Methodology 23; Kass & Steffey 1989).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.special import expit, logit, ndtri
+
+from .marginal import marginal_probability
+from .probabilities import fixed_part
+
+__all__ = ["poststratify"]
+
+
+def poststratify(model, cells, weights, by=None, *, groups=None, level: float = 0.95):
+    """Population-weighted probabilities of the event, with intervals.
+
+    Parameters
+    ----------
+    model : MixedLogisticClassifier
+        Fitted.
+    cells : data frame
+        One row per cell of the population: the model's columns.
+    weights : str or array-like of shape (n_cells,)
+        Size of each cell in the population, or the column that holds it.
+    by : str, list of str or None, default=None
+        Columns to give estimates for; None is the whole population.
+    groups : optional
+        Grouping factors that are not columns of `cells`, as in `fit`.
+    level : float, default=0.95
+
+    Returns
+    -------
+    DataFrame
+        One row for each combination of `by` (its index): estimate, std_error, conf_low,
+        conf_high, weight (population share of all).
+
+    Raises
+    ------
+    ValueError
+        Weights that are negative, missing, or all zero; unknown columns.
+
+    Examples
+    --------
+    >>> from sklearn_mllm import MixedLogisticClassifier, poststratify
+    >>> from sklearn_mllm.datasets import load_contraception
+    >>> women = load_contraception().frame
+    >>> model = MixedLogisticClassifier("use ~ urban + ch + (1 | district)").fit(women)
+    >>> cells = women.groupby(["district", "urban", "ch"], observed=True).size()
+    >>> cells = cells.rename("count").reset_index()
+    >>> poststratify(model, cells, "count", by="urban")["estimate"].round(2).to_dict()
+    {'N': 0.34, 'Y': 0.51}
+    """
+    import pandas as pd
+    from sklearn.utils.validation import check_is_fitted
+
+    from ..design.table import make_table
+    from ..links import get_link
+
+    check_is_fitted(model, "result_")
+    if not 0.0 < level < 1.0:
+        raise ValueError(f"level must be between 0 and 1, got {level!r}")
+    table = make_table(cells, groups)
+    n = table.n_rows
+    w = _weights(weights, table, n)
+    keys, index = _keys(by, table, n, pd)
+    result, link = model.result_, get_link(model.result_.link)
+    _, matrices = model.spec_.extend(table)
+    p, gradient, sharing = _cells(result, link, matrices)
+
+    size = len(index)
+    total = np.bincount(keys, weights=w, minlength=size)
+    if not (total > 0.0).all():
+        raise ValueError("poststratify: the weights of some group of cells are all zero")
+    share = w / total[keys]
+    estimate = np.bincount(keys, weights=share * p, minlength=size)
+    V = result.joint_covariance
+    slopes = np.zeros((size, V.shape[0]))
+    np.add.at(slopes, keys, share[:, None] * gradient)
+    variance = np.einsum("gm,mk,gk->g", slopes, V, slopes, optimize=True)
+    for codes, columns, covariances in sharing:
+        # the effects of one level are shared by all its cells
+        pair = keys * len(covariances) + codes
+        places, at = np.unique(pair, return_inverse=True)
+        c = np.zeros((len(places), columns.shape[1]))
+        np.add.at(c, at, share[:, None] * columns)
+        S = covariances[places % len(covariances)]
+        variance += np.bincount(
+            places // len(covariances), weights=np.einsum("pa,pab,pb->p", c, S, c), minlength=size
+        )
+    error = np.sqrt(np.maximum(variance, 0.0))
+    reach = float(ndtri(0.5 + 0.5 * level)) * error / (estimate * (1.0 - estimate))
+    center = logit(estimate)
+    return pd.DataFrame(
+        {
+            "estimate": estimate,
+            "std_error": error,
+            "conf_low": expit(center - reach),
+            "conf_high": expit(center + reach),
+            "weight": total / total.sum(),
+        },
+        index=index,
+    )
+
+
+def _weights(weights, table, n: int) -> np.ndarray:
+    if isinstance(weights, str):
+        if weights not in table.columns:
+            raise ValueError(f"weights: {weights!r} is not a column of cells")
+        weights = table.frame([weights])[weights]
+    w = np.asarray(weights, dtype=float)
+    if w.shape != (n,):
+        raise ValueError(f"weights must have one value for each of the {n} cells, got {w.shape}")
+    if not np.isfinite(w).all() or (w < 0.0).any():
+        raise ValueError("weights must be finite and >= 0")
+    return w
+
+
+def _keys(by, table, n: int, pd):
+    if by is None:
+        return np.zeros(n, dtype=np.intp), pd.Index(["all"])
+    names = [by] if isinstance(by, str) else list(by)
+    for name in names:
+        if name not in table.columns:
+            raise ValueError(f"by: {name!r} is not a column of cells")
+    frame = table.frame(names)
+    grouped = frame.groupby(names, observed=True, sort=True)
+    keys = grouped.ngroup().to_numpy()
+    if (keys < 0).any():
+        raise ValueError(f"by: column(s) {names} hold missing values")
+    return keys.astype(np.intp), grouped.size().index
+
+
+def _cells(result, link, matrices):
+    """Probability (n,) and gradient (n, M) of each cell, and its share in the random effects.
+
+    The last is a list of (codes (n,), columns (n, k), covariances (levels, k, k)), one per factor.
+    """
+    n = matrices.X.shape[0]
+    kept = ~result.aliased
+    M = result.joint_covariance.shape[0]
+    eta = fixed_part(result, matrices.X, matrices.offset)
+    gradient = np.zeros((n, M))
+    gradient[:, : int(kept.sum())] = matrices.X[:, kept]
+    new_variance = np.zeros(n)
+    sharing = []
+    for f, factor in enumerate(result.factors):
+        J, k = factor.modes.shape
+        z = np.zeros((n, k))
+        for term_result, term in zip(result.terms, matrices.random, strict=True):
+            if term_result.factor == f:
+                at = slice(term_result.start, term_result.start + len(term.effects))
+                z[:, at] = 1.0 if term.Z is None else term.Z
+                codes, levels = term.codes, len(term.levels)
+        known = codes < J
+        place = np.minimum(codes, J - 1)
+        eta += np.where(known, np.einsum("na,na->n", z, factor.modes[place]), 0.0)
+        if factor.tangent is not None:
+            moved = np.einsum("na,nam->nm", z, factor.tangent[place])
+            gradient += np.where(known[:, None], moved, 0.0)
+        new = np.einsum("na,ab,nb->n", z, factor.covariance, z, optimize=True)
+        new_variance += np.where(known, 0.0, new)
+        covariances = np.empty((levels, k, k))
+        covariances[:J] = factor.conditional_covariance
+        covariances[J:] = factor.covariance
+        sharing.append((codes, z, covariances))
+    sd = np.sqrt(new_variance)
+    p = marginal_probability(link, eta, sd)
+    h = 1e-4
+    slope = marginal_probability(link, eta + h, sd) - marginal_probability(link, eta - h, sd)
+    slope /= 2.0 * h
+    sharing = [(codes, slope[:, None] * z, S) for codes, z, S in sharing]
+    return p, slope[:, None] * gradient, sharing
