@@ -70,7 +70,13 @@ class Link(ABC):
     def derivatives(
         self, eta: np.ndarray, k: np.ndarray, m: np.ndarray | None, order: int
     ) -> tuple[np.ndarray, ...]:
-        """(l, s, W, W1, W2)[:order + 1], each of shape (n,)."""
+        """(l, s, W, W1, W2)[:order + 1], each of shape (n,); other shapes broadcast."""
+        if np.ndim(eta) != 1 or np.shape(k) != np.shape(eta):
+            arrays = [eta, k] if m is None else [eta, k, m]
+            arrays = np.broadcast_arrays(*arrays)
+            flat = [np.ravel(a) for a in arrays]
+            values = self.derivatives(flat[0], flat[1], None if m is None else flat[2], order)
+            return tuple(v.reshape(arrays[0].shape) for v in values)
         out = tuple(np.empty(eta.shape[0]) for _ in range(order + 1))
         for rows in _chunks(eta.shape[0]):
             values = self.chunk_derivatives(
