@@ -39,7 +39,13 @@ failures   size - incidence
 period     1 to 4
 obs        number of the row
 
-Source: Lesnoff, M. et al. (2004), Preventive Veterinary Medicine 64; as in the R package lme4.
+The response is a count, not a label: a row stands for `incidence` successes and `failures`
+failures. Name both on the left of a formula, cbind(incidence, failures) ~ period + (1 | herd), and
+fit on the whole frame, which holds both columns.
+
+Source: Lesnoff, M., Laval, G., Bonnet, P., Abdicho, S., Workalemahu, A., Kifle, D., Peyraud, A.,
+Lancelot, R. and Thiaucourt, F. (2004), Within-herd spread of contagious bovine pleuropneumonia in
+Ethiopian highlands, Preventive Veterinary Medicine 64, 27-40; as in the R package lme4.
 """
 
 _TOENAIL = """Toenail infection
@@ -85,13 +91,9 @@ def _load(name: str, response: str, levels: dict, descr: str, as_frame: bool, re
     data, target = frame.drop(columns=response), frame[response]
     names = np.array(levels[response]) if response in levels else None
     if not as_frame:
-        data = (
-            np.column_stack(
-                [data[c].cat.codes if c in levels else data[c].to_numpy() for c in data.columns]
-            )
-            if not _has_text(data, levels)
-            else data.to_numpy(dtype=object)
-        )
+        columns = [data[c].cat.codes if c in levels else data[c] for c in data.columns]
+        text = any(values.dtype.kind not in "iuf" for values in columns)
+        data = np.column_stack([values.to_numpy(object if text else None) for values in columns])
         target = target.to_numpy()
         if response in levels:
             target = np.asarray(target, dtype=str)
@@ -107,10 +109,6 @@ def _load(name: str, response: str, levels: dict, descr: str, as_frame: bool, re
     )
 
 
-def _has_text(data, levels) -> bool:
-    return any(data[c].dtype.kind not in "iufb" for c in data.columns if c not in levels)
-
-
 def load_contraception(*, return_X_y: bool = False, as_frame: bool = True):
     """Contraceptive use of 1,934 women in 60 districts of Bangladesh.
 
@@ -119,12 +117,15 @@ def load_contraception(*, return_X_y: bool = False, as_frame: bool = True):
     return_X_y : bool, default=False
         Return (data, target) alone.
     as_frame : bool, default=True
-        Data frames with their factor levels; False gives arrays, factors as level numbers.
+        Data frames with their factor levels, which formulas need; scikit-learn's own loaders have
+        False here. False gives arrays, with factors as the numbers of their levels from 0 (text
+        columns stay text, in an array of objects), and no `frame`.
 
     Returns
     -------
     Bunch
-        data, target (`use`), frame (all columns), feature_names, target_names, DESCR.
+        data (without the response), target (`use`), frame (all columns), feature_names,
+        target_names (labels in the order of their levels), DESCR.
 
     Examples
     --------
@@ -139,7 +140,9 @@ def load_contraception(*, return_X_y: bool = False, as_frame: bool = True):
 def load_cbpp(*, return_X_y: bool = False, as_frame: bool = True):
     """Counts of pleuropneumonia in 15 herds: `cbind(incidence, failures) ~ period + (1 | herd)`.
 
-    Parameters and result as in `load_contraception`; the target is the count `incidence`.
+    Parameters and result as in `load_contraception`. The target is the count `incidence` of
+    `size` animals, and has no labels (`target_names` is None): fit on `frame`, with a formula that
+    names both counts on its left.
 
     Examples
     --------
