@@ -136,16 +136,17 @@ def _read_objects(values: np.ndarray, name: str, grouping: bool) -> np.ndarray |
 
     kind = pd.api.types.infer_dtype(values, skipna=True)
     if kind in ("boolean", "integer", "floating", "mixed-integer-float", "decimal"):
-        plain = {"boolean": bool, "integer": np.int64}.get(kind, float)
-        try:
-            absent = pd.isna(values)
-            if not absent.any():
-                return values.astype(plain)
+        absent = pd.isna(values)
+        if absent.any():
             out = np.full(values.shape, np.nan)
             out[~absent] = values[~absent].astype(float)
             return out
-        except OverflowError:
-            return _factorized(values, name, grouping)
+        if kind == "boolean":
+            return values.astype(bool)
+        if kind == "integer" and max(abs(int(v)) for v in pd.unique(values)) < 2**62:
+            return values.astype(np.int64)
+        # integers beyond 64 bits are still different levels
+        return _factorized(values, name, grouping) if grouping else values.astype(float)
     return _factorized(values, name, grouping)
 
 

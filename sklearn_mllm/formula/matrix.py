@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -55,7 +56,7 @@ class Design:
         if self.encoded is None:
             intercept = len(self.names) > len(self.columns)
             return _stack([columns[c] for c in self.columns], intercept, n)
-        made = _materialize(self.encoded, {c: columns[c] for c in self.columns}, self.text)
+        made = _materialize(self.encoded, {c: columns[c] for c in self.columns}, n, self.text)
         return _checked(np.asarray(made), self.names)
 
 
@@ -84,15 +85,15 @@ def learn_design(
         names = ("Intercept", *needed) if plain else needed
         X = _stack([columns[c] for c in needed], plain, n)
         return Design(text, needed, names, None), X
-    made = _materialize(_formula(text), {c: columns[c] for c in needed}, text)
+    made = _materialize(_formula(text), {c: columns[c] for c in needed}, n, text)
     encoded = made.model_spec
     names = tuple(display(str(name)) for name in encoded.column_names)
     return Design(text, needed, names, encoded), _checked(np.asarray(made), names)
 
 
-def evaluate(text: str, columns: dict) -> np.ndarray:
+def evaluate(text: str, columns: dict, n: int) -> np.ndarray:
     """Value (n,) of one expression."""
-    made = np.asarray(_materialize(_formula(f"0 + I({text})"), columns, text))
+    made = np.asarray(_materialize(_formula(f"0 + I({text})"), columns, n, text))
     if made.shape[1] != 1:
         raise FormulaError(f"formula: {display(text)!r} gives {made.shape[1]} columns, not one")
     return made[:, 0]
@@ -127,13 +128,36 @@ def _formula(text: str):
         raise FormulaError(f"formula: cannot read {display(text)!r}: {_reason(error)}") from error
 
 
+def _wide(values):
+    """Narrow and unsigned numbers as wide ones, which do not wrap around in arithmetic."""
+    if isinstance(values, np.ndarray):
+        if values.dtype.kind in "iu" and values.dtype != np.int64:
+            return values.astype(np.int64 if values.dtype != np.uint64 else float)
+        if values.dtype.kind == "f" and values.dtype != np.float64:
+            return values.astype(float)
+    return values
+
+
+class _Data(dict):
+    """Columns by name, and the number of rows `n`."""
+
+
 @lru_cache(maxsize=1)
 def _materializer() -> type:
     from formulaic.materializers import PandasMaterializer
     from interface_meta import override
 
     class ColumnMaterializer(PandasMaterializer):
-        """Gives a column-contiguous array in one copy."""
+        """Works on a plain dict of arrays and Categoricals, and makes one copy of the columns."""
+
+        @override
+        def _init(self):
+            """Nothing to prepare."""
+
+        @property
+        @override
+        def nrows(self):
+            return self.data.n
 
         @override
         def _combine_columns(self, cols, spec, drop_rows):
@@ -145,21 +169,32 @@ def _materializer() -> type:
     return ColumnMaterializer
 
 
-def _materialize(what, columns: dict, text: str):
-    import pandas as pd
-    from formulaic.errors import DataMismatchWarning, FormulaicError
+def _materialize(what, columns: dict, n: int, text: str):
+    from formulaic.errors import FormulaicError
 
-    frame = pd.DataFrame({alias(name): values for name, values in columns.items()}, copy=False)
-    make = _materializer()(frame, context=evaluation_context())
+    data = _Data({alias(name): _wide(values) for name, values in columns.items()})
+    data.n = n
+    make = _materializer()(data, context=evaluation_context())
     try:
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore", category=RuntimeWarning)
-            warnings.simplefilter("error", category=DataMismatchWarning)
+        with np.errstate(all="ignore"), _strict_levels(text):
             return make.get_model_matrix(what, output="numpy", na_action="ignore")
-    except (FormulaicError, DataMismatchWarning, TypeError, ValueError, ArithmeticError) as error:
+    except (FormulaicError, Warning, TypeError, ValueError, ArithmeticError) as error:
         raise FormulaError(
             f"formula: {display(text)!r} cannot be evaluated on these data: {_reason(error)}"
         ) from error
+
+
+@contextmanager
+def _strict_levels(text: str):
+    """New levels of an expression in C(), of which formulaic warns only, as an error."""
+    if "C(" not in text:
+        yield
+        return
+    from formulaic.errors import DataMismatchWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", category=DataMismatchWarning)
+        yield
 
 
 def _checked(X: np.ndarray, names: tuple[str, ...]) -> np.ndarray:

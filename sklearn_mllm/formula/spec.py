@@ -277,7 +277,7 @@ def response_values(parsed: ParsedFormula, table, keep: np.ndarray | None = None
         if bare is not None and isinstance(columns[bare], np.ndarray):
             values = columns[bare].astype(float)
         else:
-            values = evaluate(text, columns)
+            values = evaluate(text, columns, complete.n)
         if complete.rows is not None and len(values) != size:
             rows = complete.rows if keep is None else complete.rows[keep]
             values, short = np.full(size, np.nan), values
