@@ -16,7 +16,7 @@ import numpy as np
 
 from ..design.problem import Problem
 from .covariance import CovarianceLayout
-from .rows import RowPasses, Workers, blas_threads
+from .rows import RowPasses, Workers
 from .structures import Factorization, Structure, choose
 
 __all__ = ["Evaluation", "LaplaceObjective", "ModeError"]
@@ -172,13 +172,6 @@ class LaplaceObjective:
 
     def evaluate(self, phi: np.ndarray, tol: float = 1e-12) -> Evaluation:
         """Value and gradient at phi = (beta, theta)."""
-        limit = self.structure.blas_threads
-        if limit is None:
-            return self._evaluate(phi, tol)
-        with blas_threads().limit(limits=limit, user_api="blas"):
-            return self._evaluate(phi, tol)
-
-    def _evaluate(self, phi: np.ndarray, tol: float) -> Evaluation:
         self.n_evaluations += 1
         state = self.find_modes(phi, tol)
         structure, F = self.structure, state.factorization

@@ -10,10 +10,11 @@ import numpy as np
 from ..design.problem import Factor, Problem
 from ..objective.curvature import has_closed_form
 from ..objective.hessian import hessian as objective_hessian
-from ..objective.joint import JointModeObjective
+from ..objective.joint import JointModeObjective, joint_start
 from ..objective.laplace import Evaluation, LaplaceObjective, ModeError
+from ..objective.rows import blas_threads
 from .maximize import TIGHT_MODE_TOL, Maximum, NotFinite, maximize
-from .start import fisher_theta, plain_fit, start_theta
+from .start import plain_fit, start_theta
 
 __all__ = ["Outcome", "ascend", "fit_problem"]
 
@@ -176,6 +177,13 @@ def fit_problem(
         When the likelihood cannot be evaluated at any start value.
     """
     objective = make_objective(problem, link, n_threads=n_threads)
+    with blas_threads().limit(limits=objective.structure.blas_threads, user_api="blas"):
+        return _fit(objective, problem, link, penalty, n_threads, tol, max_iter, start, progress)
+
+
+def _fit(
+    objective, problem: Problem, link, penalty, n_threads, tol, max_iter, start, progress
+) -> Outcome:
     layout = objective.layout
     negative_hessian = None
     closed_form = has_closed_form(objective)
@@ -201,8 +209,8 @@ def fit_problem(
         start = np.concatenate([beta, start_theta(objective, beta)])
     if joint and start.shape[0] > objective.n_parameters:
         objective.beta, start = start[: problem.p], start[problem.p :]
-    if negative_hessian is None and not closed_form:
-        negative_hessian = _approximate_information(objective, start)
+    if negative_hessian is None and not closed_form and not joint:
+        start, negative_hessian = _joint_start(objective, start)
     free = np.ones(objective.n_parameters, dtype=bool)
     maximum = ascend(
         objective, start, free, negative_hessian,
@@ -246,18 +254,15 @@ def _laplace_start(problem: Problem, link, n_threads: int):
     return first.maximum.phi, -first.maximum.hessian
 
 
-def _approximate_information(objective, start: np.ndarray) -> np.ndarray | None:
-    """Block-diagonal guess of the negative Hessian at the start values."""
+def _joint_start(objective, start: np.ndarray):
+    """A better start, and a first negative Hessian, from joint steps on (beta, u) and theta."""
+    beta, theta = objective.split(start)
     try:
-        objective.evaluate(start, 1e-6)
+        found = joint_start(objective, beta, theta)
     except ModeError:
-        return None
-    p = objective.problem.p
-    out = np.zeros((start.shape[0], start.shape[0]))
-    if p:
-        out[:p, :p] = objective.rows.gram(np.maximum(objective.state.W, 0.0))
-    out[p:, p:] = fisher_theta(objective, start[p:])
-    return out
+        return start, None
+    objective.u = found.u
+    return found.phi, found.negative_hessian
 
 
 #: Standard deviation (on the scale of the predictor) below which zero is tried.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import linalg
 
-__all__ = ["fisher_theta", "null_log_likelihood", "plain_fit", "start_from", "start_theta"]
+__all__ = ["null_log_likelihood", "plain_fit", "start_from", "start_theta"]
 
 
 def plain_fit(objective, max_iter: int = 25, tol: float = 1e-2) -> np.ndarray:
@@ -60,40 +60,6 @@ def start_theta(objective, beta: np.ndarray) -> np.ndarray:
         variance = (float(score @ score) - float(G.sum())) / denominator if denominator else 1.0
         theta[t] = np.clip(np.sqrt(max(variance, 0.0)), 0.15, 2.0)
     return theta
-
-
-def fisher_theta(objective, theta: np.ndarray) -> np.ndarray:
-    """Approximate information of theta at the objective's last evaluation, shape (m, m).
-
-    As for a Gaussian response: (1/2) sum over levels of tr(Q dS_s Q dS_t), where
-    Q = Lambda'^-1 (I - H^-1) Lambda^-1 per level and dS = D Lambda' + Lambda D'.
-    """
-    layout = objective.layout
-    m = layout.n_theta
-    out = np.zeros((m, m))
-    state = objective.state
-    for f, (inverse, Lam) in enumerate(
-        zip(state.factorization.inverse_blocks(), state.matrices, strict=True)
-    ):
-        k = Lam.shape[0]
-        safe = Lam + np.diag(np.where(np.abs(np.diag(Lam)) < 1e-3, 1e-3, 0.0))
-        Linv = np.linalg.inv(safe)
-        Q = np.einsum("ba,bcj,cd->adj", Linv, np.eye(k)[:, :, None] - inverse, Linv, optimize=True)
-        mine = np.flatnonzero(layout.factor == f)
-        products = []
-        for t in mine:
-            D = np.zeros((k, k))
-            D[layout.row[t], layout.col[t]] = 1.0
-            dS = D @ safe.T + safe @ D.T
-            products.append(np.einsum("abj,bc->acj", Q, dS))
-        for a, s in enumerate(mine):
-            for b, t in enumerate(mine[: a + 1]):
-                out[s, t] = out[t, s] = 0.5 * np.einsum("abj,baj->", products[a], products[b])
-    diagonal = np.diag(out)
-    out[np.diag_indices(m)] = np.maximum(
-        diagonal, 1e-3 * max(float(diagonal.max(initial=1.0)), 1.0)
-    )
-    return out
 
 
 def null_log_likelihood(objective) -> float:

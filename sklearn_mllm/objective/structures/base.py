@@ -48,10 +48,10 @@ class Structure(ABC):
     ----------
     q : int
     blas_threads : int or None
-        Threads that BLAS should use at most; None where it hardly matters.
+        Threads that BLAS should use at most; None leaves it as it is.
     """
 
-    blas_threads: int | None = None
+    blas_threads: int | None = 1
 
     def __init__(self, problem: Problem, workers: Workers) -> None:
         self.problem = problem
