@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, wraps
 
 __all__ = ["CONTRASTS", "FUNCTIONS", "Function", "evaluation_context"]
 
@@ -105,9 +105,10 @@ def evaluation_context() -> dict[str, Callable]:
 
 
 def _stateful(transform: Callable, **defaults) -> Callable:
+    """A transform of formulaic with other defaults; it keeps its marks as one."""
+
+    @wraps(transform)
     def wrapper(*args, **options):
         return transform(*args, **{**defaults, **options})
 
-    wrapper.__is_stateful_transform__ = True
-    wrapper.get_required_variables = transform.get_required_variables
     return wrapper

@@ -154,3 +154,23 @@ def test_unknown_function_lists_the_known():
         parse("~ median(x)")
     assert all(name in str(caught.value) for name in FUNCTIONS)
     assert all(function.meaning for function in FUNCTIONS.values())
+
+
+def test_random_tokens_give_a_formula_or_a_formula_error(table):
+    pieces = (
+        "x x x g 1 0 2 -1 . ~ + - * / ^ : ( ) ( ) | || %in% == > , = ' \" ` ` I( log( C( poly( bs( "
+        "offset( cbind( factor( 'a' 0.5 1e3 2L c(1,2) TRUE np # \n . .5 x.y contr.sum [ ] { } ; @ \\ "
+        "é 𝑥 \x00 \u200b ** != <= & ! % $ lambda if"
+    ).split(" ")
+    rng = np.random.default_rng(0)
+    read = 0
+    for _ in range(4000):
+        size = rng.integers(1, 12)
+        text = "~ x + " * int(rng.random() < 0.5) + " ".join(rng.choice(pieces, size))
+        try:
+            parsed = parse(text)
+            read += 1
+            ModelSpec.learn(parsed, table)
+        except FormulaError:
+            continue
+    assert read > 20
