@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -177,7 +178,8 @@ def fit_problem(
         When the likelihood cannot be evaluated at any start value.
     """
     objective = make_objective(problem, link, n_threads=n_threads)
-    with blas_threads().limit(limits=objective.structure.blas_threads, user_api="blas"):
+    limit = objective.structure.blas_threads
+    with nullcontext() if limit is None else blas_threads().limit(limits=limit, user_api="blas"):
         return _fit(objective, problem, link, penalty, n_threads, tol, max_iter, start, progress)
 
 

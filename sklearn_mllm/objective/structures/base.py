@@ -51,7 +51,7 @@ class Structure(ABC):
         Threads that BLAS should use at most; None leaves it as it is.
     """
 
-    blas_threads: int | None = 1
+    blas_threads: int | None = None
 
     def __init__(self, problem: Problem, workers: Workers) -> None:
         self.problem = problem
