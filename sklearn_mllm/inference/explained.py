@@ -1,0 +1,114 @@
+"""Explained variance and intraclass correlation (Nakagawa, Johnson & Schielzeth 2017)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+__all__ = ["R2", "icc", "r2"]
+
+
+@dataclass(frozen=True)
+class R2:
+    """Pseudo-R2 of a mixed model.
+
+    Attributes
+    ----------
+    marginal : float
+        Share of the variance explained by the fixed effects.
+    conditional : float
+        Share explained by fixed and random effects.
+    """
+
+    marginal: float
+    conditional: float
+
+    def __getitem__(self, name: str) -> float:
+        return getattr(self, name)
+
+
+def _variances(model, method: str) -> tuple[float, dict[str, float], float]:
+    """Variance of the fixed part, of each factor's random part, and of the distribution."""
+    from sklearn.utils.validation import check_is_fitted
+
+    from ..links import get_link
+
+    check_is_fitted(model, "result_")
+    if method not in ("theoretical", "delta"):
+        raise ValueError(f"method={method!r} is not one of 'theoretical', 'delta'")
+    result = model.result_
+    random: dict[str, float] = {}
+    for term in result.terms:
+        variance = float(np.sum(term.covariance * term.mean_outer))
+        random[term.group] = random.get(term.group, 0.0) + variance
+    link = get_link(result.link)
+    if method == "theoretical":
+        if link.latent_variance is None:
+            raise ValueError(
+                f"the latent variable of link={result.link!r} has no variance; use method='delta'"
+            )
+        distribution = link.latent_variance
+    else:
+        p = result.mean_response
+        eta = link.link(np.array([p]))
+        distribution = float(p * (1.0 - p) / link.density(eta)[0] ** 2)
+    return result.fixed_predictor_variance, random, distribution
+
+
+def r2(model, method: str = "theoretical") -> R2:
+    """Marginal and conditional R2.
+
+    Parameters
+    ----------
+    model : MixedLogisticClassifier
+        Fitted.
+    method : {"theoretical", "delta"}, default="theoretical"
+        Residual variance: of the link's latent variable (pi^2/3 for the logit), or
+        p (1 - p) / (dp/deta)^2 at the mean response.
+
+    Returns
+    -------
+    R2
+        `.marginal` and `.conditional`.
+
+    References
+    ----------
+    Nakagawa, Johnson & Schielzeth (2017), Journal of the Royal Society Interface 14; Johnson
+    (2014), Methods in Ecology and Evolution 5, for random slopes.
+    """
+    fixed, random, distribution = _variances(model, method)
+    between = sum(random.values())
+    total = fixed + between + distribution
+    return R2(fixed / total, (fixed + between) / total)
+
+
+def icc(model, method: str = "theoretical"):
+    """Intraclass correlation of each grouping factor and of all together.
+
+    Parameters
+    ----------
+    model : MixedLogisticClassifier
+    method : {"theoretical", "delta"}
+        As in `r2`.
+
+    Returns
+    -------
+    DataFrame
+        Index: the factors and `all`; columns `adjusted` (share of the variance that the fixed
+        effects leave) and `unadjusted` (share of all variance).
+    """
+    import pandas as pd
+
+    fixed, random, distribution = _variances(model, method)
+    if not random:
+        raise ValueError("icc: the model has no random effects")
+    between = sum(random.values())
+    parts = {**random, "all": between}
+    return pd.DataFrame(
+        {
+            "adjusted": [v / (between + distribution) for v in parts.values()],
+            "unadjusted": [v / (fixed + between + distribution) for v in parts.values()],
+        },
+        index=list(parts),
+    )
