@@ -1,0 +1,163 @@
+"""`CalibrationByGroupDisplay`: predicted against observed proportion, a point per group."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ._data import check_columns, events, frame_of
+from ._figure import COLORS, GREY, finish, keep_axes, make_axes
+
+__all__ = ["CalibrationByGroupDisplay"]
+
+
+class CalibrationByGroupDisplay:
+    """Mean predicted probability against observed proportion of each group.
+
+    Make one with `from_estimator` or `from_predictions`.
+
+    Parameters
+    ----------
+    data : DataFrame
+        One row per group (its index): predicted, observed, n.
+    level : float, default=0.95
+        Of Wilson's intervals for the observed proportions.
+    event : str, default="event"
+
+    Attributes
+    ----------
+    data : DataFrame
+        With conf_low and conf_high.
+    error : float
+        Mean absolute difference of predicted and observed, weighted by n.
+    ax_ : Axes
+    figure_ : Figure
+
+    References
+    ----------
+    Wilson (1927), Journal of the American Statistical Association 22, 209-212.
+    """
+
+    def __init__(self, data, *, level: float = 0.95, event: str = "event") -> None:
+        from scipy.special import ndtri
+
+        if not 0.0 < level < 1.0:
+            raise ValueError(f"level must be between 0 and 1, got {level!r}")
+        z2 = float(ndtri(0.5 + level / 2.0)) ** 2
+        n, p = data["n"], data["observed"]
+        middle = (p + z2 / (2.0 * n)) / (1.0 + z2 / n)
+        reach = np.sqrt(z2 * (p * (1.0 - p) / n + z2 / (4.0 * n**2))) / (1.0 + z2 / n)
+        self.data = data.assign(conf_low=middle - reach, conf_high=middle + reach)
+        self.level = level
+        self.event = event
+        self.error = float(np.average(np.abs(p - data["predicted"]), weights=n))
+
+    @classmethod
+    def from_estimator(
+        cls, model, X, y=None, *, by=None, groups=None, level: float = 0.95, ax=None, **kwargs
+    ) -> CalibrationByGroupDisplay:
+        """Predict and compare, group by group.
+
+        Parameters
+        ----------
+        model : MixedLogisticClassifier
+            Fitted; predicts by its own `prediction`.
+        X : data frame or array
+            Held-out rows show calibration; training rows show shrinkage.
+        y : array-like, optional
+            Labels, when X has no response column.
+        by : str, list of str or array-like of shape (n,), optional
+            Columns whose combinations are the groups, or labels; by default the first grouping
+            factor of the formula.
+        groups : optional
+            As in `fit`.
+        level : float, default=0.95
+        ax : Axes, optional
+        **kwargs
+            Passed to `plot`.
+        """
+        from sklearn.utils.validation import check_is_fitted
+
+        check_is_fitted(model, "result_")
+        frame = frame_of(X)
+        if by is None:
+            terms = model.spec_.parsed.random
+            if terms and set(terms[0].grouping) <= set(frame.columns):
+                by = list(terms[0].grouping)
+            elif groups is not None and np.ndim(groups) == 1:
+                by = np.asarray(groups)
+            else:
+                raise ValueError("by: name the columns of X, or pass labels, that make the groups")
+        happened = events(model, frame, y)
+        predicted = model.predict_proba(X, groups)[:, 1]
+        if isinstance(by, str):
+            by = [by]
+        if isinstance(by, list) and all(isinstance(name, str) for name in by):
+            check_columns(frame, by, "by")
+            by = frame[by[0]].to_numpy() if len(by) == 1 else _joined(frame, by)
+        return cls.from_predictions(
+            happened, predicted, by, level=level, event=str(model.classes_[1]), ax=ax, **kwargs
+        )
+
+    @classmethod
+    def from_predictions(
+        cls, y_true, y_prob, by, *, level: float = 0.95, event: str = "event", ax=None, **kwargs
+    ) -> CalibrationByGroupDisplay:
+        """Compare any predictions: events (0 or 1), their probabilities, labels of the groups."""
+        import pandas as pd
+
+        rows = pd.DataFrame(
+            {"predicted": np.asarray(y_prob, float), "observed": np.asarray(y_true, float)}
+        )
+        parts = rows.groupby(np.asarray(by))
+        data = parts.mean().assign(n=parts.size())
+        return cls(data, level=level, event=event).plot(ax=ax, **kwargs)
+
+    def plot(
+        self,
+        ax=None,
+        *,
+        intervals: bool | None = None,
+        color: str = COLORS[0],
+        point_kw: dict | None = None,
+        interval_kw: dict | None = None,
+    ) -> CalibrationByGroupDisplay:
+        """Draw.
+
+        Parameters
+        ----------
+        ax : Axes, optional
+        intervals : bool, optional
+            Show the intervals; by default for up to 150 groups.
+        color : str
+        point_kw, interval_kw : dict, optional
+            For Axes.scatter and Axes.vlines. The area of a point goes with the group's rows.
+
+        Returns
+        -------
+        self
+        """
+        (one,) = make_axes(ax, 1, size=(4.6, 4.4))
+        data = self.data
+        one.plot([0, 1], [0, 1], color=GREY, linewidth=1.0, linestyle="--")
+        if len(data) <= 150 if intervals is None else intervals:
+            style = {"colors": color, "alpha": 0.25, "linewidth": 1.0, **(interval_kw or {})}
+            one.vlines(data["predicted"], data["conf_low"], data["conf_high"], **style)
+        area = 10.0 + 90.0 * data["n"] / data["n"].max()
+        style = {"s": area, "color": color, "alpha": 0.75, "edgecolors": "white"}
+        one.scatter(data["predicted"], data["observed"], **{**style, **(point_kw or {})})
+        one.set(
+            xlabel=f"mean predicted probability of {self.event}",
+            ylabel=f"observed proportion {self.event}", xlim=(-0.03, 1.03), ylim=(-0.03, 1.03),
+            aspect="equal",
+        )  # fmt: skip
+        one.set_title(f"{len(data)} groups, mean error {self.error:.3f}", loc="left")
+        finish(one, grid="both")
+        keep_axes(self, np.array([one], dtype=object))
+        return self
+
+
+def _joined(frame, names) -> np.ndarray:
+    out = frame[names[0]].astype(str)
+    for name in names[1:]:
+        out = out + ":" + frame[name].astype(str)
+    return out.to_numpy(dtype=object)

@@ -1,0 +1,129 @@
+"""`ProfileDisplay`: profile likelihoods of the parameters."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ._figure import COLORS, GREY, finish, keep_axes, make_axes, merged
+
+__all__ = ["ProfileDisplay"]
+
+
+class ProfileDisplay:
+    """Signed root of the profile deviance of each parameter.
+
+    A straight line means that the likelihood is quadratic, so that Wald intervals hold; the values
+    where the curve meets +-z bound the profile interval.
+
+    Parameters
+    ----------
+    table : DataFrame
+        parameter, value, signed_root: sign(value - estimate) * sqrt(2 (max logLik - profile)).
+    level : float, default=0.95
+        Of the interval that is marked.
+
+    Attributes
+    ----------
+    table : DataFrame
+    intervals : DataFrame
+        One row per parameter (its index): estimate, conf_low, conf_high, by interpolation; NaN
+        where the profile does not reach that far.
+    ax_ : Axes or ndarray of Axes
+    figure_ : Figure
+    """
+
+    def __init__(self, table, *, level: float = 0.95) -> None:
+        import pandas as pd
+        from scipy.special import ndtri
+
+        missing = {"parameter", "value", "signed_root"} - set(table.columns)
+        if missing:
+            raise ValueError(f"table lacks the column(s) {', '.join(sorted(missing))}")
+        if not 0.0 < level < 1.0:
+            raise ValueError(f"level must be between 0 and 1, got {level!r}")
+        self.table = table
+        self.level = level
+        self.reach = float(ndtri(0.5 + level / 2.0))
+        rows = {}
+        for name, part in table.groupby("parameter", sort=False):
+            part = part.sort_values("value")
+            roots, values = part["signed_root"].to_numpy(float), part["value"].to_numpy(float)
+            at = np.array([0.0, -self.reach, self.reach])
+            rows[name] = np.interp(at, roots, values, left=np.nan, right=np.nan)
+        self.intervals = pd.DataFrame.from_dict(
+            rows, orient="index", columns=["estimate", "conf_low", "conf_high"]
+        )
+
+    @classmethod
+    def from_table(cls, table, *, level: float = 0.95, ax=None, **kwargs) -> ProfileDisplay:
+        """Draw a table of profiles.
+
+        Parameters
+        ----------
+        table : DataFrame
+            parameter, value, signed_root.
+        level : float, default=0.95
+        ax : Axes or array of Axes, optional
+        **kwargs
+            Passed to `plot`.
+        """
+        return cls(table, level=level).plot(ax=ax, **kwargs)
+
+    def plot(
+        self, ax=None, *, parameters=None, color: str = COLORS[0], line_kw: dict | None = None
+    ) -> ProfileDisplay:
+        """Draw.
+
+        Parameters
+        ----------
+        ax : Axes or array of Axes, optional
+            One for each panel; a single one is divided.
+        parameters : list of str, optional
+            Those to show; all by default.
+        color : str
+        line_kw : dict, optional
+            For Axes.plot.
+
+        Returns
+        -------
+        self
+        """
+        names = list(self.intervals.index if parameters is None else parameters)
+        for name in names:
+            if name not in self.intervals.index:
+                raise ValueError(f"parameters: there is no profile of {name!r}")
+        axes = make_axes(ax, len(names), size=(3.2, 2.8), share_y=True)
+        for one, name in zip(axes, names, strict=True):
+            part = self.table[self.table["parameter"] == name].sort_values("value")
+            one.axhline(0.0, color="#BDBDBD", linewidth=0.8)
+            for bound, root in zip(("conf_low", "conf_high"), (-self.reach, self.reach)):
+                one.axhline(root, color=GREY, linewidth=0.8, linestyle=":")
+                value = self.intervals.loc[name, bound]
+                if np.isfinite(value):
+                    one.vlines(value, 0.0, root, color=COLORS[1], linewidth=1.5)
+            self._quadratic(one, part, name)
+            style = {"color": color, "linewidth": 2.0}
+            one.plot(part["value"], part["signed_root"], **merged(style, line_kw))
+            one.set_title(str(name), loc="left", fontsize="medium")
+            one.locator_params(axis="x", nbins=5)
+            finish(one, grid=None)
+        limit = 1.15 * max(self.reach, float(self.table["signed_root"].abs().max()))
+        axes[0].set_ylim(-limit, limit)
+        n_columns = min(len(names), 3)
+        for i, one in enumerate(axes):
+            if i % n_columns == 0:
+                one.set_ylabel("signed root")
+        keep_axes(self, axes)
+        return self
+
+    def _quadratic(self, ax, part, name) -> None:
+        """The straight line that a quadratic likelihood would have, from the slope at the mode."""
+        estimate = self.intervals.loc[name, "estimate"]
+        near = part.iloc[(part["value"] - estimate).abs().argsort().to_numpy()[:3]]
+        gap = near["value"] - estimate
+        use = gap != 0.0
+        if not np.isfinite(estimate) or not use.any():
+            return
+        slope = float((near["signed_root"][use] / gap[use]).mean())
+        ends = np.array([part["value"].min(), part["value"].max()])
+        ax.plot(ends, slope * (ends - estimate), color=GREY, linewidth=1.0, linestyle="--")
