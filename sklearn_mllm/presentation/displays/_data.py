@@ -62,7 +62,7 @@ def events(model, X, y) -> np.ndarray:
     unknown = ~np.isin(y, model.classes_)
     if unknown.any():
         raise ValueError(
-            f"y holds {y[unknown][0]!r}, which is not among the classes "
+            f"y holds {y[unknown][0]}, which is not among the classes "
             f"{', '.join(map(str, model.classes_))}"
         )
     return (y == model.classes_[1]).astype(float)

@@ -4,10 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["COLORS", "GREY", "LINES", "finish", "keep_axes", "legend", "make_axes", "merged"]
+__all__ = [
+    "COLORS",
+    "GREY",
+    "LINES",
+    "MARKERS",
+    "finish",
+    "keep_axes",
+    "legend",
+    "make_axes",
+    "merged",
+]
 
 #: Okabe & Ito's palette, told apart with any colour vision.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+MARKERS = ("o", "s", "^", "D")
 LINES = ("-", "--", ":", "-.")
 GREY = "#6E6E6E"
 
@@ -74,10 +85,19 @@ def finish(ax, *, grid: str | None = "y") -> None:
         ax.set_axisbelow(True)
 
 
-def legend(ax, title: str | None = None) -> None:
-    """A legend without a frame, when something has a label."""
-    if ax.get_legend_handles_labels()[0]:
-        ax.legend(title=title, frameon=False, alignment="left")
+def legend(axes: np.ndarray, title: str | None = None, *, outside: bool) -> None:
+    """One legend for all axes: beside them in a figure of their own, else in the last."""
+    handles, labels = axes[0].get_legend_handles_labels()
+    if not handles:
+        return
+    style = {"title": title, "frameon": False, "alignment": "left"}
+    if outside:
+        figure = axes[0].figure
+        longest = max(map(len, [*labels, title or ""]))
+        figure.set_figwidth(figure.get_figwidth() + 0.6 + 0.08 * longest)
+        figure.legend(handles, labels, loc="outside right center", **style)
+    else:
+        axes[-1].legend(handles, labels, **style)
 
 
 def keep_axes(display, axes: np.ndarray) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ._data import check_columns, display_level, events, frame_of, levels_of, predicting
-from ._figure import COLORS, LINES, finish, keep_axes, legend, make_axes, merged
+from ._figure import COLORS, LINES, MARKERS, finish, keep_axes, legend, make_axes, merged
 
 __all__ = ["PredictedProbabilityDisplay"]
 
@@ -181,7 +181,7 @@ class PredictedProbabilityDisplay:
         top = max(float(self.data["conf_high"].max()), self._highest_point())
         axes[0].set_ylim(0.0, 1.0 if top > 0.85 else 1.08 * top)
         if self.by:
-            legend(axes[-1])
+            legend(axes, self.by[0] if len(self.by) == 1 else None, outside=ax is None)
         keep_axes(self, axes)
         return self
 
@@ -191,7 +191,10 @@ class PredictedProbabilityDisplay:
     def _draw_panel(self, ax, panel, levels, colors, line_kw, band_kw, point_kw) -> None:
         for i, j, key in _combinations(levels):
             color, line = colors[i % len(colors)], LINES[j % len(LINES)]
+            marker = MARKERS[j % len(MARKERS)]
             label = ", ".join(display_level(n, v) for n, v in zip(self.by, key)) or None
+            if len(key) == 1:
+                label = label.removeprefix(f"{self.by[0]} = ")
             rows = _matching(self.data, self.by, key, self.panel, panel)
             x = rows[self.feature]
             n_series = int(np.prod([len(v) for v in levels]))
@@ -202,7 +205,7 @@ class PredictedProbabilityDisplay:
                 place = np.arange(len(rows)) + shift
                 low = rows["probability"] - rows["conf_low"]
                 high = rows["conf_high"] - rows["probability"]
-                style = {"color": color, "marker": "o" if j == 0 else "s", "linestyle": "none"}
+                style = {"color": color, "marker": marker, "linestyle": "none"}
                 ax.errorbar(
                     place, rows["probability"], yerr=np.array([low, high]), capsize=3,
                     label=label, **merged(style, line_kw),
@@ -212,14 +215,14 @@ class PredictedProbabilityDisplay:
             else:
                 style = {"color": color, "linestyle": line, "linewidth": 2.0, "label": label}
                 ax.plot(x, rows["probability"], **merged(style, line_kw))
-                band = {"color": color, "alpha": 0.18, "linewidth": 0, **(band_kw or {})}
+                band = {"color": color, "alpha": 0.15, "linewidth": 0, **(band_kw or {})}
                 ax.fill_between(x, rows["conf_low"], rows["conf_high"], **band)
             if self.observed is not None:
                 points = _matching(self.observed, self.by, key, self.panel, panel)
                 at = points[self.feature]
                 if self.categorical:
                     at = [list(x).index(v) + shift + 0.06 for v in at]
-                style = {"color": color, "marker": "o" if j == 0 else "s", "linestyle": "none"}
+                style = {"color": color, "marker": marker, "linestyle": "none"}
                 style |= {"markersize": 4.5, "markerfacecolor": "white", "markeredgewidth": 1.2}
                 ax.plot(at, points["proportion"], **merged(style, point_kw))
 

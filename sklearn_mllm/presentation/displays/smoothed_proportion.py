@@ -57,7 +57,7 @@ class SmoothedProportionDisplay:
         by: str | None = None,
         panel: str | None = None,
         event=None,
-        frac: float = 0.67,
+        frac: float = 0.75,
         grid: int = 100,
         ax=None,
         **kwargs,
@@ -77,7 +77,7 @@ class SmoothedProportionDisplay:
             Factor with a panel for each level.
         event : label, optional
             The label to count; by default the last of the sorted labels.
-        frac : float, default=0.67
+        frac : float, default=0.75
             Share of the points that each local line sees.
         grid : int, default=100
             Points of a curve.
@@ -107,7 +107,7 @@ class SmoothedProportionDisplay:
         y=None,
         by: str | None = None,
         panel: str | None = None,
-        frac: float = 0.67,
+        frac: float = 0.75,
         grid: int = 100,
         ax=None,
         **kwargs,
@@ -197,13 +197,7 @@ class SmoothedProportionDisplay:
             finish(one)
         axes[0].set_ylabel(f"proportion {self.event}")
         if self.by is not None:
-            handles, labels = axes[0].get_legend_handles_labels()
-            if len(axes) > 1 and ax is None:
-                axes[0].figure.legend(
-                    handles, labels, title=self.by, loc="outside right center", frameon=False
-                )
-            else:
-                legend(axes[0], self.by)
+            legend(axes, self.by, outside=ax is None)
         keep_axes(self, axes)
         return self
 
