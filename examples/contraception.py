@@ -9,39 +9,30 @@ from __future__ import annotations
 from importlib.util import find_spec
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 from sklearn.metrics import confusion_matrix, precision_score, recall_score
 
-from sklearn_mllm import MixedLogisticClassifier
+from sklearn_mllm import MixedLogisticClassifier, PredictedProbabilityDisplay
 from sklearn_mllm.datasets import load_contraception
 
 FORMULA = "use ~ age*ch + I(age^2) + urban + (1 | urban:district)"
 
 
-def draw(model: MixedLogisticClassifier, path: Path) -> None:
-    """Predicted probability for a typical district over age, by living children and town."""
+def draw(model: MixedLogisticClassifier, women: pd.DataFrame, path: Path) -> None:
+    """Predicted probability in a typical district over age, by living children and town."""
     import matplotlib
 
     matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    typical = MixedLogisticClassifier(**{**model.get_params(), "prediction": "typical"})
-    typical.__dict__.update({k: v for k, v in vars(model).items() if k.endswith("_")})
-    age = np.linspace(-13.5, 19.5, 100)
-    colors = {"N": "#0072B2", "Y": "#D55E00"}
-    figure, axes = plt.subplots(1, 2, figsize=(8, 3.6), sharey=True, layout="constrained")
-    for ax, urban, title in zip(axes, ("N", "Y"), ("rural", "urban"), strict=True):
-        for ch, label in (("N", "no living child"), ("Y", "living children")):
-            band = typical.predict_interval(pd.DataFrame({"age": age, "ch": ch, "urban": urban}))
-            ax.plot(age, band["probability"], color=colors[ch], label=label)
-            ax.fill_between(age, band["conf_low"], band["conf_high"], color=colors[ch], alpha=0.2)
-        ax.set(title=title, xlabel="age (centred, years)", ylim=(0, 0.8))
-        ax.spines[["top", "right"]].set_visible(False)
-    axes[0].set_ylabel("probability of use")
-    axes[1].legend(frameon=False)
+    display = PredictedProbabilityDisplay.from_estimator(
+        model, women, "age", by="ch", panel="urban", raw=True
+    )
+    for ax, title in zip(display.ax_, ("rural", "urban"), strict=True):
+        ax.set(xlabel="age (centred, years)")
+        ax.set_title(title, loc="left")
+    display.ax_[0].set_ylabel("probability of use")
+    display.figure_.legends[0].set_title("living child")
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=150)
+    display.figure_.savefig(path, dpi=150)
 
 
 def main() -> None:
@@ -63,7 +54,7 @@ def main() -> None:
     )
     if find_spec("matplotlib") is not None:
         path = Path(__file__).resolve().parent.parent / "docs" / "images" / "contraception.png"
-        draw(model, path)
+        draw(model, women, path)
         print(f"\nFigure: {path.relative_to(Path(__file__).resolve().parent.parent)}")
 
 
