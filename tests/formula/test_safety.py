@@ -1,6 +1,5 @@
 """A formula is never a way to run code."""
 
-
 import numpy as np
 import pytest
 

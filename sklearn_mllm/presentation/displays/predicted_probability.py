@@ -223,7 +223,12 @@ class PredictedProbabilityDisplay:
                 if self.categorical:
                     at = [list(x).index(v) + shift + 0.06 for v in at]
                 style = {"color": color, "marker": marker, "linestyle": "none"}
-                style |= {"markersize": 4.5, "markerfacecolor": "white", "markeredgewidth": 1.2}
+                style |= {
+                    "markersize": 4.5,
+                    "markerfacecolor": "white",
+                    "markeredgewidth": 1.2,
+                    "clip_on": False,
+                }
                 ax.plot(at, points["proportion"], **merged(style, point_kw))
 
 

@@ -1,0 +1,176 @@
+"""Comparisons, explained variance, standardised coefficients and intervals against R."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from reference_cases import load_extra
+
+from sklearn_mllm import (
+    MixedLogisticClassifier,
+    compare_models,
+    confidence_intervals,
+    icc,
+    r2,
+    standardized_effects,
+)
+from sklearn_mllm.datasets import load_contraception
+
+FORMULAS = {
+    "m_01": "use ~ 1 + age + urban + livch + (1 | district)",
+    "m_02": "use ~ 1 + age + I(age^2) + urban + livch + (1 | district)",
+    "m_03": "use ~ 1 + age + I(age^2) + urban + ch + (1 | district)",
+    "m_04": "use ~ age*ch + I(age^2) + urban + (1 | district)",
+    "m_05": "use ~ age*ch + I(age^2) + urban + (1 | urban:district)",
+}
+
+
+@pytest.fixture(scope="module")
+def women():
+    return load_contraception().frame
+
+
+@pytest.fixture(scope="module")
+def models(women):
+    return {k: MixedLogisticClassifier(f).fit(women) for k, f in FORMULAS.items()}
+
+
+@pytest.mark.parametrize("pair", [("m_01", "m_02"), ("m_03", "m_04"), ("m_04", "m_05")])
+def test_likelihood_ratio_tables(models, pair):
+    reference = load_extra("likelihood_ratio")["_".join(pair)]
+    table = compare_models(models[pair[0]], models[pair[1]])
+    for (_, row), expected in zip(table.iterrows(), reference, strict=True):
+        assert row["n_parameters"] == expected["npar"]
+        assert row["aic"] == pytest.approx(expected["AIC"], abs=1e-4)
+        assert row["bic"] == pytest.approx(expected["BIC"], abs=1e-4)
+        assert row["log_likelihood"] == pytest.approx(expected["logLik"], abs=1e-4)
+    assert table["chi2"].iloc[1] == pytest.approx(reference[1]["Chisq"], abs=1e-4)
+    assert table["df"].iloc[1] == reference[1]["Df"]
+    p = reference[1]["Pr(>Chisq)"]
+    if p is None:
+        assert np.isnan(table["p_value"].iloc[1])
+    else:
+        assert table["p_value"].iloc[1] == pytest.approx(p, rel=1e-3)
+
+
+def test_a_variance_is_tested_at_its_boundary(women, models):
+    slope = MixedLogisticClassifier(
+        "use ~ 1 + age + I(age^2) + urban + ch + (1 | district) + (0 + age | district)"
+    ).fit(women)
+    table = compare_models(models["m_03"], slope)
+    assert table["p_value_boundary"].iloc[1] == pytest.approx(0.5 * table["p_value"].iloc[1])
+
+
+def test_different_data_are_refused(women, models):
+    other = MixedLogisticClassifier(FORMULAS["m_04"]).fit(women.iloc[:-5])
+    with pytest.raises(ValueError, match="different data"):
+        compare_models(models["m_05"], other)
+    with pytest.raises(ValueError, match="two models"):
+        compare_models(models["m_05"])
+
+
+@pytest.mark.parametrize("name", FORMULAS)
+def test_r2_and_icc(models, name):
+    reference = load_extra("r2_icc")[name]
+    share = r2(models[name])
+    # the reference's estimates stop at glmer's tolerance
+    assert share.marginal == pytest.approx(reference["r2_marginal"], rel=2e-5)
+    assert share["conditional"] == pytest.approx(reference["r2_conditional"], rel=2e-5)
+    table = icc(models[name])
+    assert table.loc["all", "adjusted"] == pytest.approx(reference["icc_adjusted"], rel=3e-5)
+    assert table.loc["all", "unadjusted"] == pytest.approx(reference["icc_unadjusted"], rel=3e-5)
+
+
+def test_delta_method_is_below_theoretical_for_the_logit(models):
+    assert r2(models["m_05"], "delta").conditional < r2(models["m_05"]).conditional
+
+
+def test_standardized_effects_of_the_tutorial(women, models):
+    table = standardized_effects(models["m_05"], women)
+    published = {
+        "age": (-0.42, -0.80, -0.03),
+        "ch[T.Y]": (1.21, 0.80, 1.62),
+        "I(age ** 2)": (-0.46, -0.59, -0.32),
+        "urban[T.Y]": (0.79, 0.45, 1.12),
+        "age:ch[T.Y]": (0.60, 0.15, 1.05),
+    }
+    for name, values in published.items():
+        row = table.loc[name, ["estimate", "conf_low", "conf_high"]]
+        assert row.to_numpy(dtype=float) == pytest.approx(values, abs=0.011)
+
+
+def test_scaled_residuals(models):
+    reference = load_extra("summary_parts")
+    for name, model in models.items():
+        assert model.result_.residual_quantiles == pytest.approx(
+            reference[name]["scaled_residuals"], abs=5e-4
+        )
+        V = model.covariance_.to_numpy()
+        sd = np.sqrt(np.diag(V))
+        ours = sorted((V / np.outer(sd, sd)).ravel())
+        theirs = sorted(np.array(reference[name]["correlation_fixed"]).ravel())
+        assert ours == pytest.approx(theirs, abs=5e-3)
+
+
+def test_wald_intervals_of_fixed_effects(models):
+    model = models["m_05"]
+    table = confidence_intervals(model)
+    for column in ("conf_low", "conf_high"):
+        assert table[column].iloc[:6].to_numpy() == pytest.approx(
+            model.fixed_effects_[column].to_numpy()
+        )
+
+
+def test_profile_is_where_the_likelihood_ratio_test_rejects(women, models):
+    model = models["m_05"]
+    table = confidence_intervals(model, women, method="profile")
+    from sklearn_mllm.inference.refit import training_problem
+
+    refitter = training_problem(model, women, None, None, None, None)
+    place = 1  # age
+    for end in ("conf_low", "conf_high"):
+        problem, N = refitter.without_column(
+            refitter.build.fixed_map.T[place], table[end].iloc[place]
+        )
+        start = np.concatenate([N.T @ model.result_.phi[:6], model.result_.phi[6:]])
+        held = refitter.fit(problem, start).maximum.value
+        assert 2 * (model.log_likelihood_ - held) == pytest.approx(3.841459, abs=1e-3)
+    assert (table["conf_low"] < table["estimate"]).all()
+    assert (table["estimate"] < table["conf_high"]).all()
+
+
+def test_one_sided_profile_at_a_zero_variance():
+    generator = np.random.default_rng(3)
+    import pandas as pd
+
+    frame = pd.DataFrame({"g": np.repeat(np.arange(30), 20), "x": generator.normal(size=600)})
+    frame["y"] = np.tile([0, 1], 300)
+    model = MixedLogisticClassifier("y ~ x + (1 | g)").fit(frame)
+    row = confidence_intervals(model, frame, method="profile").loc["sd(Intercept|g)"]
+    assert row["conf_low"] == 0.0
+    assert 0.0 < row["conf_high"] < 1.0
+
+
+def test_bootstrap_is_reproducible_and_near_wald(women, models):
+    model = models["m_05"]
+    first = confidence_intervals(model, women, method="bootstrap", n_samples=100, random_state=1)
+    again = confidence_intervals(model, women, method="bootstrap", n_samples=100, random_state=1)
+    assert first.equals(again)
+    assert first.attrs["n_failed"] == 0
+    wald = confidence_intervals(model)
+    width = wald["conf_high"] - wald["conf_low"]
+    ratio = ((first["conf_high"] - first["conf_low"]) / width).to_numpy()
+    assert ((ratio > 0.6) & (ratio < 1.5)).all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"method": "exact"}, "method='exact'"),
+        ({"level": 1.5}, "level"),
+        ({"method": "profile"}, "training data"),
+    ],
+)
+def test_bad_arguments(models, arguments, words):
+    with pytest.raises(ValueError, match=words):
+        confidence_intervals(models["m_05"], **arguments)
