@@ -16,8 +16,10 @@ from sklearn_mllm import (
     PredictedProbabilityDisplay,
     RandomEffectsDisplay,
     ResidualDisplay,
+    confidence_intervals,
     icc,
     r2,
+    report,
     standardized_effects,
 )
 from sklearn_mllm.datasets import load_contraception
@@ -25,6 +27,11 @@ from sklearn_mllm.datasets import load_contraception
 women = load_contraception().frame
 model = MixedLogisticClassifier("use ~ age*ch + I(age^2) + urban + (1 | urban:district)").fit(women)
 print(model.summary())
+
+# %%
+# In sentences
+# ------------
+print(report(model, women))
 
 # %%
 # How much is explained
@@ -38,6 +45,14 @@ print(icc(model).round(3))
 # -------------------------
 columns = ["estimate", "conf_low", "conf_high"]
 print(standardized_effects(model, women)[columns].round(2))
+
+# %%
+# Intervals
+# ---------
+# Wald intervals take the likelihood for quadratic; profiles do not.
+for method in ("wald", "profile"):
+    print(f"\n{method}")
+    print(confidence_intervals(model, women, method=method).round(4))
 
 # %%
 # A typical district

@@ -9,6 +9,7 @@ against other classifiers, calibration, and a grid search over formulas in a pip
 from __future__ import annotations
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 from _figures import save
 from sklearn.calibration import CalibrationDisplay
@@ -24,7 +25,7 @@ from sklearn.model_selection import (
     cross_validate,
 )
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder
 
 from sklearn_mllm import CalibrationByGroupDisplay, MixedLogisticClassifier
 from sklearn_mllm.datasets import load_contraception
@@ -49,33 +50,51 @@ print("recall, the share of women who are found:           ", (100 * recall).rou
 # Out of the sample
 # -----------------
 # By woman: other women of the same district were seen. By district: whole districts are new, and
-# the multilevel model averages over what they might be.
-factors = ["livch", "urban"]
+# the multilevel model averages over what they might be. The linear rivals get the same curve over
+# age, and differ in what they do with the district alone.
+
+
+def curve(frame):
+    """The fixed part of m_05 as columns, and the district's town or country."""
+    age, ch, urban = frame["age"] / 10, frame["ch"] == "Y", frame["urban"] == "Y"
+    return pd.DataFrame(
+        {
+            "age": age,
+            "age2": age**2,
+            "ch": ch * 1.0,
+            "urban": urban * 1.0,
+            "age_ch": age * ch,
+            "place": frame["urban"].astype(str) + frame["district"].astype(str),
+        }
+    )
+
+
+terms = ["age", "age2", "ch", "urban", "age_ch"]
+codes = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=np.nan)
 rivals = {
     "multilevel m_05": MixedLogisticClassifier(M_05),
     "logistic, no district": make_pipeline(
-        make_column_transformer(
-            (OneHotEncoder(drop="first"), factors), (StandardScaler(), ["age"])
-        ),
+        FunctionTransformer(curve),
+        make_column_transformer(("passthrough", terms)),
         LogisticRegression(),
     ),
     "logistic, one-hot district": make_pipeline(
+        FunctionTransformer(curve),
         make_column_transformer(
-            (OneHotEncoder(handle_unknown="ignore"), [*factors, "district"]),
-            (StandardScaler(), ["age"]),
+            ("passthrough", terms), (OneHotEncoder(handle_unknown="ignore"), ["place"])
         ),
         LogisticRegression(),
     ),
     "gradient boosting": make_pipeline(
-        make_column_transformer((OrdinalEncoder(), factors), ("passthrough", ["age", "district"])),
+        make_column_transformer((codes, ["livch", "urban", "district"]), ("passthrough", ["age"])),
         HistGradientBoostingClassifier(
-            categorical_features=[0, 1], learning_rate=0.05, max_iter=100, random_state=0
+            categorical_features=[0, 1, 2], max_leaf_nodes=8, max_iter=40, random_state=0
         ),
     ),
 }
 splits = {
-    "by woman": list(StratifiedKFold(10, shuffle=True, random_state=0).split(X, y)),
-    "by district": list(GroupKFold(10).split(X, y, groups=X["district"])),
+    "by woman": list(StratifiedKFold(5, shuffle=True, random_state=0).split(X, y)),
+    "by district": list(GroupKFold(5).split(X, y, groups=X["district"])),
 }
 scoring = {"log loss": "neg_log_loss", "AUC": "roc_auc", "accuracy": "accuracy"}
 rows = {}
@@ -100,6 +119,7 @@ for color, name in zip(("#0072B2", "#E69F00", "#009E73", "#D55E00"), rivals):
         CalibrationByGroupDisplay.from_predictions(event, p, X["district"], event="Y", ax=axes[1])
 axes[0].set(xlabel="mean predicted probability of Y", ylabel="observed proportion Y")
 axes[0].legend(frameon=False, fontsize="small")
+axes[0].spines[["top", "right"]].set_visible(False)
 axes[1].set_title("multilevel, by district, cross-validated", loc="left")
 save(figure, "04_calibration")
 

@@ -6,7 +6,8 @@ A survey of few women, towns oversampled, is to say how many women in each distr
 contraception. Direct proportions per district rest on a handful of women. A multilevel model on the
 sample, weighted to the known make-up of the population, borrows strength between districts.
 
-Here the whole data set plays the population, so that the truth is known.
+The population here is made: each of 1,934 women stands for many like her, who use contraception
+with a known probability, so that the truth is known.
 """
 
 from __future__ import annotations
@@ -19,21 +20,28 @@ from _figures import save
 from sklearn_mllm import MixedLogisticClassifier, poststratify
 from sklearn_mllm.datasets import load_contraception
 
+FORMULA = "use ~ age*ch + I(age^2) + urban + (1 | urban:district)"
 women = load_contraception().frame
+generator = np.random.RandomState(0)
+probability = MixedLogisticClassifier(FORMULA).fit(women).predict_proba(women)[:, 1]
+truth = pd.Series(probability).groupby(women["district"].to_numpy()).mean()
+
+# %%
+# The survey: 800 women, those in towns four times as likely to be asked.
 chance = np.where(women["urban"] == "Y", 4.0, 1.0)
-sample = women.sample(400, weights=chance, random_state=0)
-used = (women["use"] == "Y").groupby(women["district"]).mean()
+asked = generator.choice(len(women), 800, p=chance / chance.sum())
+answers = np.where(generator.uniform(size=800) < probability[asked], "Y", "N")
+sample = women.iloc[asked].assign(use=answers).reset_index(drop=True)
 in_towns = 100 * (women["urban"] == "Y").mean(), 100 * (sample["urban"] == "Y").mean()
 print("living in towns: population {:.0f} %, sample {:.0f} %".format(*in_towns))
 
 # %%
 # Model and cells
 # ---------------
-# Cells of the population: district, town, living children, age group, with counts.
-population = women.assign(age=pd.cut(women["age"], 8).map(lambda part: part.mid).astype(float))
+# Cells of the population: district, town, living children, age, with counts.
 names = ["district", "urban", "ch", "age"]
-cells = population.groupby(names, observed=True).size().rename("count").reset_index()
-model = MixedLogisticClassifier("use ~ age*ch + I(age^2) + urban + (1 | district)").fit(sample)
+cells = women.groupby(names, observed=True).size().rename("count").reset_index()
+model = MixedLogisticClassifier(FORMULA).fit(sample)
 print(
     f"{len(cells)} cells; sd between districts {model.variance_components_['std_dev'].item():.2f}"
 )
@@ -42,16 +50,14 @@ print(
 # The whole population
 # --------------------
 print(poststratify(model, cells, "count").round(3))
-print(
-    f"sample as it is {(sample['use'] == 'Y').mean():.3f}, truth {(women['use'] == 'Y').mean():.3f}"
-)
+print(f"sample as it is {(sample['use'] == 'Y').mean():.3f}, truth {probability.mean():.3f}")
 
 # %%
 # Each district
 # -------------
 estimate = poststratify(model, cells, "count", by="district")
-direct = (sample["use"] == "Y").groupby(sample["district"]).mean().reindex(used.index)
-table = estimate[["estimate", "conf_low", "conf_high"]].assign(direct=direct, truth=used)
+direct = (sample["use"] == "Y").groupby(sample["district"]).mean().reindex(truth.index)
+table = estimate[["estimate", "conf_low", "conf_high"]].assign(direct=direct, truth=truth)
 print(table.head(10).round(3))
 known = table.dropna()
 
