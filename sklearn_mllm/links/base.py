@@ -71,8 +71,8 @@ class Link(ABC):
         self, eta: np.ndarray, k: np.ndarray, m: np.ndarray | None, order: int
     ) -> tuple[np.ndarray, ...]:
         """(l, s, W, W1, W2)[:order + 1], each of shape (n,); other shapes broadcast."""
-        if np.ndim(eta) != 1 or np.shape(k) != np.shape(eta):
-            arrays = [eta, k] if m is None else [eta, k, m]
+        arrays = [eta, k] if m is None else [eta, k, m]
+        if np.ndim(eta) != 1 or len({np.shape(a) for a in arrays}) > 1:
             arrays = np.broadcast_arrays(*arrays)
             flat = [np.ravel(a) for a in arrays]
             values = self.derivatives(flat[0], flat[1], None if m is None else flat[2], order)

@@ -103,6 +103,20 @@ def test_accumulate_and_total_are_the_same_as_derivatives(name, n, response):
     assert link.total(eta, k, m) == pytest.approx(values[0].sum(), rel=1e-13)
 
 
+@links
+@pytest.mark.parametrize("trials", [None, 3.0, np.full((7, 1), 3.0)])
+def test_derivatives_broadcast(name, trials):
+    link = get_link(name)
+    eta, k = np.linspace(-2.0, 2.0, 5), np.array([[0.0], [1.0]] * 3 + [[0.5]])
+    flat = [np.ravel(a) for a in np.broadcast_arrays(eta, k, 3.0)]
+    expected = link.derivatives(flat[0], flat[1], None if trials is None else flat[2], 4)
+    for value, wanted in zip(link.derivatives(eta, k, trials, 4), expected, strict=True):
+        assert value.shape == (7, 5)
+        np.testing.assert_array_equal(value.ravel(), wanted)
+    one = link.derivatives(eta, 1.0, trials if trials is None else 3.0, 2)
+    assert [v.shape for v in one] == [(5,)] * 3
+
+
 def test_total_of_separated_rows_keeps_its_digits():
     eta = np.where(np.arange(20_000) % 2, 30.0, -30.0)
     total = get_link("logit").total(eta, (eta > 0.0).astype(float), None)
