@@ -52,9 +52,9 @@ for m, name in ((model, "without mode"), (fuller, "with mode")):
     print(f"variances {name}: {variance}")
 
 # %%
-# Trait anger, behaviour and situation.
+# Trait anger, behaviour and situation, averaged over persons and items, as the points are.
 display = PredictedProbabilityDisplay.from_estimator(
-    fuller, answers, "Anger", by="btype", panel="situ", raw=True
+    model, answers, "Anger", by="btype", panel="situ", prediction="marginal", raw=True
 )
 save(display.figure_, "06_anger")
 

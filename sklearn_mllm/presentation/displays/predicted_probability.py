@@ -101,7 +101,8 @@ class PredictedProbabilityDisplay:
         prediction : {"typical", "marginal"}, default="typical"
             Random effects at zero, or averaged over.
         raw : bool, default=False
-            Show observed proportions too, in `n_bins` bins of equal size.
+            Show observed proportions too, in `n_bins` bins of equal size, over all values of the
+            columns that are not shown: beside curves for their mean or commonest level.
         grid : int or array-like, default=100
             Points, or their number.
         at : dict, optional
