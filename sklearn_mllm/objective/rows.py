@@ -44,7 +44,11 @@ class Workers:
             return [function(item) for item in items]
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self.n_threads)
-        return list(self._pool.map(function, items))
+        # one run of neighbouring blocks for each thread: handing out costs as much as a small block
+        share = -(-len(items) // self.n_threads)
+        runs = [items[a : a + share] for a in range(0, len(items), share)]
+        done = self._pool.map(lambda run: [function(item) for item in run], runs)
+        return [value for run in done for value in run]
 
     def close(self) -> None:
         if self._pool is not None:
