@@ -248,10 +248,10 @@ class MixedLogisticClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimat
                 f"column(s) {', '.join(map(repr, names))} of the design are linear combinations of "
                 "earlier ones and were left out; their coefficients are NaN in fixed_effects_",
                 UserWarning,
-                stacklevel=4,
+                stacklevel=5,
             )
         if not result.verdict.converged:
-            warnings.warn(result.verdict.message, ConvergenceWarning, stacklevel=4)
+            warnings.warn(result.verdict.message, ConvergenceWarning, stacklevel=5)
 
     # -- prediction --------------------------------------------------------------------------------
 

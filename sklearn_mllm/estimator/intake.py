@@ -72,7 +72,7 @@ def model_formula(estimator, table: Table) -> ParsedFormula:
             "regression (with metadata routing off, scikit-learn hands groups to the splitter "
             "alone: name a column of X in the formula, or turn routing on)",
             UserWarning,
-            stacklevel=5,
+            stacklevel=6,
         )
     return parse(default_formula(list(table.group_columns)))
 

@@ -1,0 +1,92 @@
+"""The published figures of the contraception models (rounded; glmer's default tolerance)."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sklearn_mllm import MixedLogisticClassifier, compare_models
+from sklearn_mllm.datasets import load_contraception
+
+PUBLISHED = {
+    "m_00": (
+        "use ~ age + urban + livch",
+        {"aic_": 2468.7},
+        [-1.568044, -0.023995, 0.797181, 1.059186, 1.287805, 1.216385],
+        [0.126229, 0.007536, 0.105186, 0.151954, 0.167241, 0.170593],
+    ),
+    "m_01": (
+        "use ~ 1 + age + urban + livch + (1 | district)",
+        {"aic_": 2427.6, "bic_": 2466.6, "log_likelihood_": -1206.8, "deviance_": 2413.6},
+        [-1.689648, -0.026594, 0.732979, 1.109125, 1.376341, 1.345184],
+        [0.147334, 0.007879, 0.119387, 0.157852, 0.174642, 0.179411],
+    ),
+    "m_03": (
+        "use ~ 1 + age + I(age^2) + urban + ch + (1 | district)",
+        {"aic_": 2385.2, "bic_": 2418.6, "log_likelihood_": -1186.6, "deviance_": 2373.2},
+        [-1.0063737, 0.0062561, -0.0046353, 0.6929220, 0.8603821],
+        [0.1691140, 0.0078849, 0.0007207, 0.1206577, 0.1483045],
+    ),
+    "m_05": (
+        "use ~ age*ch + I(age^2) + urban + (1 | urban:district)",
+        {"aic_": 2368.5, "bic_": 2407.4, "log_likelihood_": -1177.2, "deviance_": 2354.5},
+        [-1.3406981, -0.0461548, 1.2128241, -0.0056258, 0.7867047, 0.0664650],
+        [0.2220181, 0.0219895, 0.2095712, 0.0008494, 0.1721429, 0.0256527],
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def women():
+    return load_contraception().frame
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_models(women, name):
+    formula, criteria, estimates, errors = PUBLISHED[name]
+    model = MixedLogisticClassifier(formula).fit(women)
+    for attribute, value in criteria.items():
+        assert getattr(model, attribute) == pytest.approx(value, abs=0.051)
+    table = model.fixed_effects_
+    assert table["estimate"].to_numpy() == pytest.approx(estimates, rel=2e-3, abs=2e-5)
+    assert table["std_error"].to_numpy() == pytest.approx(errors, rel=3e-3)
+
+
+def test_better_models_by_likelihood_ratio(women):
+    m_01, m_02, m_03, m_04 = (
+        MixedLogisticClassifier(f"use ~ {right} + (1 | district)").fit(women)
+        for right in (
+            "age + urban + livch",
+            "age + I(age^2) + urban + livch",
+            "age + I(age^2) + urban + ch",
+            "age*ch + I(age^2) + urban",
+        )
+    )
+    assert compare_models(m_01, m_02)["p_value"].iloc[1] < 0.05
+    assert compare_models(m_03, m_04)["p_value"].iloc[1] < 0.05
+    assert m_04.fixed_effects_["z"].to_numpy() == pytest.approx(
+        [-6.15, -2.17, 5.84, -6.85, 5.89, 2.69], abs=0.03
+    )
+
+
+def test_a_typical_district(women):
+    formula = "use ~ age*ch + I(age^2) + urban + (1 | urban:district)"
+    model = MixedLogisticClassifier(formula, prediction="typical").fit(women)
+    woman = pd.DataFrame({"age": [0.0, 0.0], "ch": ["N", "N"], "urban": ["N", "Y"]})
+    assert model.decision_function(woman)[0] == pytest.approx(-1.340698, abs=5e-4)
+    p = model.predict_proba(woman)[:, 1]
+    assert p[0] == pytest.approx(0.2073953, abs=1e-4)
+    assert p[1] == pytest.approx(1 / (1 + np.exp(1.3406981 - 0.7867047)), abs=1e-4)
+    band = model.predict_interval(woman)
+    assert (band["conf_low"] < p).all()
+    assert (p < band["conf_high"]).all()
+
+
+def test_other_links_fit_without_a_warning(women):
+    formula = "use ~ age*ch + I(age^2) + urban + (1 | urban:district)"
+    aics = {
+        link: MixedLogisticClassifier(formula, link=link).fit(women).aic_
+        for link in ("logit", "probit", "cloglog")
+    }
+    assert aics["probit"] < aics["logit"] < aics["cloglog"]
