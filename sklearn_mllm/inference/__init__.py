@@ -1,17 +1,23 @@
 """Comparisons, intervals, tests and measures of fitted models."""
 
 from .compare import compare_models
+from .contrasts import contrast
 from .explained import R2, icc, r2
 from .intervals import confidence_intervals
 from .laplace_check import laplace_error
+from .odds import odds_ratios
 from .standardized import standardized_effects
+from .term_tests import anova
 
 __all__ = [
     "R2",
+    "anova",
     "compare_models",
     "confidence_intervals",
+    "contrast",
     "icc",
     "laplace_error",
+    "odds_ratios",
     "r2",
     "standardized_effects",
 ]

@@ -74,6 +74,11 @@ def training_problem(model, X, y, groups, sample_weight, offset) -> Refitter:
 
     if X is None:
         raise ValueError("this method needs the training data again: pass X (and y, groups)")
+    if model.prior is not None:
+        raise ValueError(
+            "the model was fitted with a prior, and a refit here would maximise the likelihood "
+            "alone; fit with prior=None, or take Wald intervals and tests"
+        )
     table = input_table(model, X, y, groups, reset=False)
     weights = check_weights(sample_weight, table.n_rows)
     offset = check_offset(offset, table.n_rows)
@@ -84,6 +89,13 @@ def training_problem(model, X, y, groups, sample_weight, offset) -> Refitter:
         raise ValueError(
             f"these data are not those of the fit: {rows.matrices.X.shape[0]} rows here, "
             f"{result.n_rows} there"
+        )
+    total = result.n_rows if response.trials is None else float(response.trials.sum())
+    mean = float(response.successes.sum()) / total
+    if not np.isclose(mean, result.mean_response, rtol=1e-9, atol=1e-12):
+        raise ValueError(
+            f"y (or sample_weight) is not that of the fit: its mean response is {mean:.6g}, that "
+            f"of the fit {result.mean_response:.6g}; pass the same data"
         )
     build = build_problem(
         rows.matrices.X, response.successes, response.trials, rows.offset, rows.matrices.random

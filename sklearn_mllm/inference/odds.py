@@ -1,0 +1,67 @@
+"""Coefficients as odds ratios."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.special import ndtri
+
+__all__ = ["odds_ratios"]
+
+
+def odds_ratios(model, *, level: float = 0.95, covariance=None):
+    """Odds ratios of a logit model, given the random effects.
+
+    Parameters
+    ----------
+    model : MixedLogisticClassifier
+        Fitted with the logit link.
+    level : float, default=0.95
+    covariance : data frame or ndarray of shape (p, p), optional
+        Of the coefficients, e.g. from `robust_covariance`.
+
+    Returns
+    -------
+    DataFrame
+        Index: coefficient names. Columns odds_ratio, std_error (delta method), p_value, conf_low,
+        conf_high (Wald on the log scale); for the intercept, the odds at zero predictors. They
+        compare rows of one group: population-averaged ones are nearer to 1.
+
+    Raises
+    ------
+    ValueError
+        The link is not the logit.
+
+    References
+    ----------
+    Neuhaus, Kalbfleisch & Hauck (1991), International Statistical Review 59(1).
+    """
+    import pandas as pd
+    from scipy.special import ndtr
+    from sklearn.utils.validation import check_is_fitted
+
+    from .contrasts import covariance_matrix
+
+    check_is_fitted(model, "result_")
+    result = model.result_
+    if result.link != "logit":
+        raise ValueError(
+            f"odds_ratios: coefficients under link={result.link!r} are no log odds ratios; fit "
+            "with link='logit', or read fixed_effects_"
+        )
+    if not 0.0 < level < 1.0:
+        raise ValueError(f"level must be between 0 and 1, got {level!r}")
+    estimate = np.where(result.aliased, np.nan, result.fixed)
+    error = np.sqrt(np.diag(covariance_matrix(result, covariance)))
+    error = np.where(result.aliased, np.nan, error)
+    reach = float(ndtri(0.5 + 0.5 * level)) * error
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        return pd.DataFrame(
+            {
+                "odds_ratio": np.exp(estimate),
+                "std_error": np.exp(estimate) * error,
+                "p_value": 2.0 * ndtr(-np.abs(estimate / error)),
+                "conf_low": np.exp(estimate - reach),
+                "conf_high": np.exp(estimate + reach),
+            },
+            index=list(result.names),
+        )
