@@ -8,7 +8,7 @@ import numpy as np
 
 from .arrange import arrange
 from .problem import Factor, Problem, Term
-from .scaling import FixedMap, random_map, standardize_fixed
+from .scaling import FixedMap, is_constant, random_map, standardize_fixed
 
 __all__ = ["Build", "build_problem"]
 
@@ -77,7 +77,7 @@ def build_problem(
     n, p = X.shape
     columns = np.empty((p, n))
     for j in range(p):
-        if order is None:
+        if order is None or is_constant(X[:, j]):
             columns[j] = X[:, j]
         else:
             np.take(X[:, j], order, out=columns[j], mode="clip")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import linalg
 
-__all__ = ["FixedMap", "center_and_scale", "random_map", "standardize_fixed"]
+__all__ = ["FixedMap", "center_and_scale", "is_constant", "random_map", "standardize_fixed"]
 
 #: Squared relative length of what a column adds to the earlier ones, below which it is dropped.
 ALIAS_TOL = 1e-12
@@ -72,7 +72,7 @@ def standardize_fixed(X: np.ndarray) -> tuple[np.ndarray, FixedMap]:
     p, n = X.shape
     if p == 0:
         return X, FixedMap(np.zeros(0, dtype=np.intp), np.zeros((0, 0)))
-    constant = next((j for j in range(p) if X[j, 0] != 0.0 and _is_constant(X[j])), None)
+    constant = next((j for j in range(p) if X[j, 0] != 0.0 and is_constant(X[j])), None)
     means, scales = np.zeros(p), np.ones(p)
     if constant is not None:
         scales[constant] = X[constant, 0]
@@ -112,7 +112,8 @@ def standardize_fixed(X: np.ndarray) -> tuple[np.ndarray, FixedMap]:
     return X, FixedMap(index, T)
 
 
-def _is_constant(column: np.ndarray) -> bool:
+def is_constant(column: np.ndarray) -> bool:
+    """Whether all values of a column are the same."""
     return column[0] == column[-1] and bool((column == column[0]).all())
 
 
@@ -129,7 +130,7 @@ def random_map(Z: np.ndarray, correlated_intercept: bool) -> tuple[np.ndarray, n
         b = C b_solver.
     """
     k = Z.shape[0]
-    constant = next((a for a in range(k) if Z[a, 0] != 0.0 and _is_constant(Z[a])), None)
+    constant = next((a for a in range(k) if Z[a, 0] != 0.0 and is_constant(Z[a])), None)
     center = correlated_intercept and constant is not None and k > 1
     C = np.eye(k)
     for a in range(k):

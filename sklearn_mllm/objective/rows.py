@@ -26,7 +26,13 @@ def blas_threads() -> ThreadpoolController:
 
 
 class Workers:
-    """Maps a function over blocks of rows, on `n_threads` threads."""
+    """Maps a function over blocks of rows, on `n_threads` threads.
+
+    Blocks are too small for threads of BLAS, which would only get in each other's way. A structure
+    holds them for a whole fit, or sets `limits_blas` to hold them in each pass alone.
+    """
+
+    limits_blas = False
 
     def __init__(self, n_threads: int = 1) -> None:
         self.n_threads = max(1, int(n_threads))
@@ -35,7 +41,8 @@ class Workers:
     def map(self, function: Callable, items: list) -> list:
         if len(items) < 2:
             return [function(item) for item in items]
-        # blocks are too small for threads of BLAS: they would only get in each other's way
+        if not self.limits_blas:
+            return self._map(function, items)
         with blas_threads().limit(limits=1, user_api="blas"):
             return self._map(function, items)
 

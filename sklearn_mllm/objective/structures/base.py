@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 import numpy as np
 
 from ...design.problem import Problem
-from ..rows import Workers
+from ..rows import BLOCK_ROWS, Workers
 
 __all__ = ["Factorization", "Structure"]
 
@@ -51,11 +51,10 @@ class Structure(ABC):
         Threads that BLAS should use at most; None leaves it as it is.
     """
 
-    blas_threads: int | None = None
-
     def __init__(self, problem: Problem, workers: Workers) -> None:
         self.problem = problem
         self.workers = workers
+        self.blas_threads: int | None = 1 if problem.n > BLOCK_ROWS else None
         self.shapes = [(f.size, f.n_levels) for f in problem.factors]
         ends = np.cumsum([k * levels for k, levels in self.shapes])
         self.q = int(ends[-1]) if len(ends) else 0

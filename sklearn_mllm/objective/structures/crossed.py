@@ -92,6 +92,7 @@ class Crossed(Structure):
         self.dense = self.q0 * self.q1 <= DENSE_ENTRIES
         # small matrices gain nothing from threads, and lose much when cores are busy
         self.blas_threads = 1 if self.q1 < 1500 else None
+        workers.limits_blas = self.blas_threads is None
         self._coupling_index = self._index_of_coupling()
         self._buffer = np.empty(problem.n)
 
