@@ -62,7 +62,8 @@ def anova(
 
     Examples
     --------
-    >>> from sklearn_mllm import MixedLogisticClassifier, anova
+    >>> from sklearn_mllm import MixedLogisticClassifier
+    >>> from sklearn_mllm.inference import anova
     >>> from sklearn_mllm.datasets import load_contraception
     >>> women = load_contraception().frame
     >>> model = MixedLogisticClassifier("use ~ urban + livch + (1 | district)").fit(women)

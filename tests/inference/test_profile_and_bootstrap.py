@@ -1,0 +1,135 @@
+"""Profiles against a general constrained optimiser; both kinds of bootstrap."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.optimize import minimize
+
+from sklearn_mllm import MixedLogisticClassifier, confidence_intervals
+from sklearn_mllm.datasets import load_contraception
+from sklearn_mllm.inference.refit import training_problem
+from sklearn_mllm.objective.laplace import LaplaceObjective
+
+
+@pytest.fixture(scope="module")
+def women():
+    return load_contraception().frame
+
+
+@pytest.fixture(scope="module")
+def slope(women):
+    return MixedLogisticClassifier("use ~ age + urban + (1 + urban | district)").fit(women)
+
+
+def constrained_maximum(model, frame, quantity, value):
+    """Largest log-likelihood with quantity(beta, S) = value, by SLSQP on the model's own problem."""
+    refitter = training_problem(model, frame, None, None, None, None)
+    build = refitter.build
+    objective = LaplaceObjective(build.problem, refitter.link)
+    p = build.problem.p
+
+    def user(phi):
+        L = build.random_maps[0] @ objective.layout.term_factor(phi[p:], 0)
+        return quantity(build.fixed_map.T @ phi[:p], L @ L.T) - value
+
+    def loss(phi):
+        found = objective.evaluate(phi)
+        return -found.value, -found.gradient
+
+    found = minimize(
+        loss, model.result_.phi, jac=True, method="SLSQP",
+        constraints={"type": "eq", "fun": user}, options={"maxiter": 300, "ftol": 1e-11},
+    )  # fmt: skip
+    assert abs(user(found.x)) < 1e-6
+    return -found.fun
+
+
+QUANTITIES = {
+    "urban[T.Y]": lambda b, S: b[2],
+    "sd(Intercept|district)": lambda b, S: np.sqrt(S[0, 0]),
+    "sd(urban[T.Y]|district)": lambda b, S: np.sqrt(S[1, 1]),
+    "cor(Intercept,urban[T.Y]|district)": lambda b, S: S[0, 1] / np.sqrt(S[0, 0] * S[1, 1]),
+}
+
+
+def test_profile_ends_have_the_likelihood_that_a_general_optimiser_finds(women, slope):
+    table = confidence_intervals(slope, women, method="profile", parameters=list(QUANTITIES))
+    assert table.index.tolist() == list(QUANTITIES)
+    assert table["type"].tolist() == ["fixed", "sd", "sd", "cor"]
+    for name, quantity in QUANTITIES.items():
+        for end in ("conf_low", "conf_high"):
+            held = constrained_maximum(slope, women, quantity, table.loc[name, end])
+            assert 2 * (slope.log_likelihood_ - held) == pytest.approx(3.841459, abs=2e-3)
+
+
+def test_profile_does_not_depend_on_the_unit_of_a_column(women):
+    formula = "use ~ age + (1 + age | district)"
+    other = women.assign(age=women["age"] * 0.01)
+    name = "sd(age|district)"
+    options = {"method": "profile", "parameters": name}
+    first = confidence_intervals(MixedLogisticClassifier(formula).fit(women), women, **options)
+    second = confidence_intervals(MixedLogisticClassifier(formula).fit(other), other, **options)
+    for end in ("conf_low", "conf_high"):
+        assert second.loc[name, end] == pytest.approx(100 * first.loc[name, end], rel=1e-3)
+
+
+CORRELATIONS = [
+    "cor(Intercept,age|district)",
+    "cor(Intercept,urban[T.Y]|district)",
+    "cor(age,urban[T.Y]|district)",
+]
+
+
+def test_profile_of_a_correlation_at_its_bound(women):
+    model = MixedLogisticClassifier("use ~ age*urban + (1 + age + urban | district)").fit(women)
+    names = ["age", "sd(age|district)", *CORRELATIONS]
+    table = confidence_intervals(model, women, method="profile", parameters=names)
+    assert table.index.tolist() == names
+    ends = table[["conf_low", "conf_high"]].to_numpy()
+    inside = (ends[:, 0] <= table["estimate"] + 1e-9) & (ends[:, 1] >= table["estimate"] - 1e-9)
+    assert inside.all()
+    correlations = ends[(table["type"] == "cor").to_numpy()]
+    assert (np.abs(correlations) <= 1.0).all()
+    assert (np.abs(correlations) == 1.0).any()
+
+
+def test_profile_of_quadrature(women):
+    model = MixedLogisticClassifier("use ~ age + (1 | district)", n_agq=7).fit(women)
+    table = confidence_intervals(model, women, method="profile")
+    wald = confidence_intervals(model)
+    width = wald["conf_high"] - wald["conf_low"]
+    for end in ("conf_low", "conf_high"):
+        assert (np.abs(table[end] - wald[end]) < 0.1 * width).all()
+
+
+@pytest.mark.parametrize(
+    ("formula", "n_samples"), [("y ~ x + (1 | g)", 80), ("y ~ x + (1 | g/h)", 15)]
+)
+def test_cluster_bootstrap(formula, n_samples):
+    generator = np.random.default_rng(5)
+    frame = pd.DataFrame({"g": np.repeat(np.arange(60), 20), "h": np.tile(np.arange(20) // 5, 60)})
+    frame["x"] = generator.normal(size=1200)
+    eta = 0.5 * frame["x"] + generator.normal(size=60)[frame["g"]]
+    frame["y"] = (generator.uniform(size=1200) < 1 / (1 + np.exp(-eta))).astype(int)
+    model = MixedLogisticClassifier(formula).fit(frame.sample(frac=1.0, random_state=1))
+    options = {"method": "bootstrap", "cluster": True, "n_samples": n_samples, "random_state": 2}
+    table = confidence_intervals(model, frame, **options)
+    assert table.equals(confidence_intervals(model, frame, **options))
+    wald = confidence_intervals(model)
+    ratio = (table["conf_high"] - table["conf_low"]) / (wald["conf_high"] - wald["conf_low"])
+    assert ratio.loc[["Intercept", "x"]].between(0.4, 1.8).all()
+
+
+def test_refusals(women, slope):
+    with pytest.raises(ValueError, match="no parameter"):
+        confidence_intervals(slope, parameters="livch")
+    with pytest.raises(ValueError, match="cluster=True"):
+        confidence_intervals(slope, women, method="profile", cluster=True)
+    rough = MixedLogisticClassifier("use ~ age + (1 | district)", n_agq=0).fit(women)
+    with pytest.raises(ValueError, match="n_agq=0"):
+        confidence_intervals(rough, women, method="profile")
+    crossed = MixedLogisticClassifier("use ~ age + (1 | district) + (1 | livch)").fit(women)
+    with pytest.raises(ValueError, match="crossed"):
+        confidence_intervals(crossed, women, method="bootstrap", cluster=True, n_samples=5)
