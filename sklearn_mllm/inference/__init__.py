@@ -5,7 +5,9 @@ from .contrasts import contrast
 from .explained import R2, icc, r2
 from .intervals import confidence_intervals
 from .laplace_check import laplace_error
+from .margins import marginal_coefficients, marginal_effects
 from .odds import odds_ratios
+from .robust import robust_covariance
 from .standardized import standardized_effects
 from .term_tests import anova
 
@@ -17,7 +19,10 @@ __all__ = [
     "contrast",
     "icc",
     "laplace_error",
+    "marginal_coefficients",
+    "marginal_effects",
     "odds_ratios",
     "r2",
+    "robust_covariance",
     "standardized_effects",
 ]

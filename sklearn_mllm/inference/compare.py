@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.stats import binom
 from scipy.stats import chi2 as chi2_distribution
 
 __all__ = ["compare_models"]
@@ -20,9 +21,11 @@ def compare_models(*models):
     -------
     DataFrame
         Index: the formulas. Columns n_parameters, aic, bic, log_likelihood, deviance, chi2, df,
-        p_value (as R's `anova`), and p_value_boundary: where only variances were added, zero lies
-        on the boundary of their range, and the statistic follows an equal mixture of chi-squares
-        with df - 1 and df degrees of freedom (Self & Liang 1987, JASA 82), exact for one variance.
+        p_value (as R's `anova`), and p_value_boundary: where random effects were added and nothing
+        else, zero lies on the boundary of their variances' range, and the statistic follows a
+        mixture of chi-squares (Self & Liang 1987, JASA 82): df - 1 and df degrees of freedom, half
+        each, for one more effect; binomial weights for several without correlations. `.attrs`
+        has a note on it. Models of different links are not nested: they get no test.
 
     Raises
     ------
@@ -66,17 +69,51 @@ def compare_models(*models):
         if place:
             smaller = ordered[place - 1]
             df = model.df_model_ - smaller.df_model_
-            statistic = max(smaller.deviance_ - model.deviance_, 0.0)
-            row["chi2"], row["df"] = smaller.deviance_ - model.deviance_, df
-            if df > 0:
-                row["p_value"] = float(chi2_distribution.sf(statistic, df))
-                if set(model.result_.names) == set(smaller.result_.names):
-                    below = chi2_distribution.sf(statistic, df - 1) if df > 1 else 0.0
-                    row["p_value_boundary"] = 0.5 * float(
-                        below + chi2_distribution.sf(statistic, df)
+            row["df"] = df
+            if model.result_.link == smaller.result_.link:
+                statistic = smaller.deviance_ - model.deviance_
+                row["chi2"] = statistic
+                if df > 0:
+                    row["p_value"] = float(chi2_distribution.sf(max(statistic, 0.0), df))
+                    row["p_value_boundary"] = _boundary_p_value(
+                        smaller.result_, model.result_, max(statistic, 0.0)
                     )
         rows.append(row)
-    return pd.DataFrame(rows, index=[m.spec_.parsed.text for m in ordered])
+    table = pd.DataFrame(rows, index=[m.spec_.parsed.text for m in ordered])
+    if table["p_value_boundary"].notna().any():
+        table.attrs["note"] = (
+            "p_value takes the variances tested as free to be negative, and is too large; "
+            "p_value_boundary is that of the chi-bar-square mixture"
+        )
+    return table
+
+
+def _boundary_p_value(smaller, larger, statistic: float) -> float:
+    """p-value of the chi-bar-square mixture; NaN where not just random effects were added."""
+    same = set(_kept(smaller)) == set(_kept(larger))
+    before, after = _random_effects(smaller), _random_effects(larger)
+    added = len(after - before)
+    df = larger.n_parameters - smaller.n_parameters
+    # further parameters have to be correlations with the effect that was added
+    linked = max((len(t.effects) - 1 for t in larger.terms), default=0)
+    if not same or not before < after or (df > added and (added > 1 or df - added > linked)):
+        return np.nan
+    if added == 1:
+        weights = {df - 1: 0.5, df: 0.5}
+    else:
+        weights = {k: float(binom.pmf(k, added, 0.5)) for k in range(added + 1)}
+    return sum(
+        w * (float(chi2_distribution.sf(statistic, k)) if k else float(statistic <= 0.0))
+        for k, w in weights.items()
+    )
+
+
+def _kept(result) -> list[str]:
+    return [n for n, a in zip(result.names, result.aliased, strict=True) if not a]
+
+
+def _random_effects(result) -> set[tuple[str, str]]:
+    return {(term.group, effect) for term in result.terms for effect in term.effects}
 
 
 def _check_same_data(a, b) -> None:

@@ -1,0 +1,282 @@
+"""Average marginal effects and population-averaged coefficients, with delta-method errors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from scipy.special import ndtr, ndtri
+
+__all__ = ["marginal_coefficients", "marginal_effects"]
+
+PREDICTIONS = ("marginal", "typical")
+
+
+def marginal_effects(
+    model,
+    X,
+    groups=None,
+    *,
+    variables=None,
+    prediction: str = "marginal",
+    level: float = 0.95,
+    covariance=None,
+    offset=None,
+):
+    """Average effect of each predictor on the probability of the event.
+
+    For a number, the mean over the rows of dp/dx; for a factor, the mean difference of p with every
+    row at a level and at the reference.
+
+    Parameters
+    ----------
+    model : MixedLogisticClassifier
+        Fitted.
+    X : data frame
+        Rows to average over, e.g. the training data.
+    groups, offset
+        As in `fit`; groups only matter to models with random slopes that were fitted with them.
+    variables : str or list of str, optional
+        Columns; all predictors of the fixed side by default.
+    prediction : {"marginal", "typical"}, default="marginal"
+        Probabilities averaged over the random effects, or with them at zero.
+    level : float, default=0.95
+    covariance : data frame or ndarray of shape (p, p), optional
+        Of the coefficients, e.g. from `robust_covariance`.
+
+    Returns
+    -------
+    DataFrame
+        Index: `age` for a number, `ch[Y - N]` for a factor. Columns estimate, std_error, z, p_value,
+        conf_low, conf_high. Errors carry the uncertainty of the coefficients, with the random
+        effects' covariance held at its estimate.
+
+    Raises
+    ------
+    ValueError
+        X is no data frame, or a variable is no column of the fixed side.
+
+    References
+    ----------
+    Leeper (2021), margins: marginal effects for model objects; Hedeker, du Toit, Demirtas & Gibbons
+    (2018), Biometrics 74(1), for averaging over the random effects.
+    """
+    from sklearn.utils.validation import check_is_fitted
+
+    from .contrasts import covariance_matrix
+
+    check_is_fitted(model, "result_")
+    if prediction not in PREDICTIONS:
+        raise ValueError(f"prediction={prediction!r} is not one of 'marginal', 'typical'")
+    V = covariance_matrix(model.result_, covariance)
+    frame = _frame(X)
+    labels, estimates, slopes = [], [], []
+    for name in _variables(model, frame, variables):
+        for label, first, second, divisor in _scenarios(model, frame, name):
+            high = _Design(model, second, prediction, groups, offset)
+            low = _Design(model, first, prediction, groups, offset)
+
+            def effect(beta, high=high, low=low, divisor=divisor) -> float:
+                return float(np.mean((high(beta) - low(beta)) / divisor))
+
+            labels.append(label)
+            estimates.append(effect(model.result_.fixed))
+            slopes.append(_gradient(effect, model.result_.fixed, V))
+    return _table(labels, np.array(estimates), np.array(slopes), V, level)
+
+
+def marginal_coefficients(
+    model, X, groups=None, *, level: float = 0.95, covariance=None, offset=None
+):
+    """Population-averaged coefficients of a mixed model.
+
+    The least-squares coefficients of link(P) on the design, P the probabilities of the rows of X
+    averaged over the random effects: what a regression without random effects would estimate.
+
+    Parameters
+    ----------
+    model : MixedLogisticClassifier
+        Fitted.
+    X : data frame
+        Rows to average over, e.g. the training data.
+    groups, offset
+        As in `fit`; groups only matter to models with random slopes that were fitted with them.
+    level : float, default=0.95
+    covariance : data frame or ndarray of shape (p, p), optional
+        Of the coefficients.
+
+    Returns
+    -------
+    DataFrame
+        As `fixed_effects_`, NaN for aliased coefficients. Errors carry the uncertainty of the
+        coefficients, with the random effects' covariance held at its estimate.
+
+    References
+    ----------
+    Hedeker, du Toit, Demirtas & Gibbons (2018), Biometrics 74(1).
+    """
+    from sklearn.utils.validation import check_is_fitted
+
+    from ..links import get_link
+    from .contrasts import covariance_matrix
+
+    check_is_fitted(model, "result_")
+    result = model.result_
+    V = covariance_matrix(result, covariance)
+    design = _Design(model, _frame(X), "marginal", groups, offset)
+    kept = np.flatnonzero(~result.aliased)
+    columns = design.X[:, kept]
+    if np.linalg.matrix_rank(columns) < kept.size:
+        raise ValueError(
+            "X: these rows do not tell the coefficients apart; pass the training data or more rows"
+        )
+    projection = np.linalg.pinv(columns)
+    link = get_link(result.link)
+
+    def averaged(beta: np.ndarray) -> np.ndarray:
+        eta = link.link(design(beta))
+        return projection @ (eta if design.offset is None else eta - design.offset)
+
+    estimate = np.full(len(result.names), np.nan)
+    estimate[kept] = averaged(result.fixed)
+    slopes = np.full((len(result.names), len(result.names)), np.nan)
+    slopes[kept] = _gradient(averaged, result.fixed, V)
+    return _table(list(result.names), estimate, slopes, V, level)
+
+
+class _Design:
+    """Probabilities of fixed rows as a function of the coefficients."""
+
+    def __init__(self, model, frame, prediction: str, groups=None, offset=None) -> None:
+        from ..design.table import make_table
+        from ..estimator.checks import check_offset
+        from ..links import get_link
+
+        result = model.result_
+        random = prediction == "marginal" and bool(result.terms)
+        needs_effects = random and not all(e.is_intercept for e in model.spec_.effects)
+        table = make_table(frame, groups)
+        offset = check_offset(offset, table.n_rows)
+        matrices = model.spec_.replay(table, random=needs_effects, missing=model.missing)
+        if offset is not None and matrices.rows is not None:
+            offset = offset[matrices.rows]
+        if offset is not None and matrices.offset is not None:
+            offset = offset + matrices.offset
+        self.X = np.asarray(matrices.X)
+        self.offset = matrices.offset if offset is None else offset
+        self.link = get_link(result.link)
+        n = self.X.shape[0]
+        self.variance = np.zeros(n)
+        if random:
+            for number, term in enumerate(result.terms):
+                Z = matrices.random[number].Z if needs_effects else None
+                S = term.covariance
+                if Z is None:
+                    self.variance += S[0, 0]
+                else:
+                    self.variance += np.einsum("na,ab,nb->n", Z, S, Z, optimize=True)
+
+    def __call__(self, beta: np.ndarray) -> np.ndarray:
+        from ..prediction.marginal import marginal_probability
+
+        eta = self.X @ beta
+        if self.offset is not None:
+            eta = eta + self.offset
+        if not self.variance.any():
+            return self.link.inverse(eta)
+        return marginal_probability(self.link, eta, np.sqrt(self.variance))
+
+
+def _frame(X):
+    import pandas as pd
+
+    from ..design.table import is_frame, make_table
+
+    if not is_frame(X):
+        raise ValueError("X must be a data frame with the columns of the formula")
+    if isinstance(X, pd.DataFrame):
+        return X
+    table = make_table(X)
+    return table.frame(list(table.columns))
+
+
+def _variables(model, frame, variables) -> list[str]:
+    known = list(model.spec_.fixed.columns)
+    if variables is None:
+        return known
+    chosen = [variables] if isinstance(variables, str) else list(variables)
+    for name in chosen:
+        if name not in known:
+            raise ValueError(
+                f"variables: {name!r} is no column of the fixed side; they are {', '.join(known)}"
+            )
+    return chosen
+
+
+def _scenarios(model, frame, name: str):
+    """(label, rows before, rows after, divisor) of each effect of a column."""
+    import pandas as pd
+
+    spec = model.spec_
+    levels = spec.levels.get(name) or spec.numeric_levels.get(name)
+    if levels is None and not pd.api.types.is_bool_dtype(frame[name]):
+        values = frame[name].astype(float)
+        step = 1e-4 * max(float(values.std(ddof=0)), 1e-3 * abs(float(values.mean())), 1e-12)
+        before, after = frame.assign(**{name: values - step}), frame.assign(**{name: values + step})
+        return [(name, before, after, 2.0 * step)]
+    if levels is None:
+        values = [False, True]
+    else:
+        values = list(levels.values) if hasattr(levels, "values") else list(levels)
+    reference = _constant(frame, name, values, values[0])
+    return [
+        (f"{name}[{v} - {values[0]}]", reference, _constant(frame, name, values, v), 1.0)
+        for v in values[1:]
+    ]
+
+
+def _constant(frame, name: str, values: list, value):
+    """The rows with one column at a level."""
+    import pandas as pd
+
+    column = pd.Series([value] * len(frame), index=frame.index)
+    if isinstance(frame[name].dtype, pd.CategoricalDtype):
+        column = column.astype(frame[name].dtype)
+    return frame.assign(**{name: column})
+
+
+def _gradient(function: Callable, beta: np.ndarray, V: np.ndarray) -> np.ndarray:
+    """Central differences in each coefficient; shape (..., p)."""
+    columns = []
+    for j, error in enumerate(np.sqrt(np.maximum(np.diag(V), 0.0))):
+        step = 1e-3 * error
+        if not step > 0.0:
+            columns.append(np.zeros(np.shape(function(beta))))
+            continue
+        move = np.zeros(beta.shape)
+        move[j] = step
+        up, down = np.asarray(function(beta + move)), np.asarray(function(beta - move))
+        columns.append((up - down) / (2.0 * step))
+    return np.stack(columns, axis=-1)
+
+
+def _table(labels, estimate: np.ndarray, slopes: np.ndarray, V: np.ndarray, level: float):
+    import pandas as pd
+
+    if not 0.0 < level < 1.0:
+        raise ValueError(f"level must be between 0 and 1, got {level!r}")
+    with np.errstate(invalid="ignore", divide="ignore"):
+        error = np.sqrt(np.einsum("ra,ab,rb->r", slopes, V, slopes))
+        z = estimate / error
+    reach = float(ndtri(0.5 + 0.5 * level)) * error
+    return pd.DataFrame(
+        {
+            "estimate": estimate,
+            "std_error": error,
+            "z": z,
+            "p_value": 2.0 * ndtr(-np.abs(z)),
+            "conf_low": estimate - reach,
+            "conf_high": estimate + reach,
+        },
+        index=labels,
+    )

@@ -1,0 +1,185 @@
+"""Sandwich covariances, marginal effects, and tests at the boundary."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from reference_cases import load_extra
+from scipy.stats import chi2
+
+from sklearn_mllm import MixedLogisticClassifier, compare_models, laplace_error
+from sklearn_mllm.datasets import load_contraception
+from sklearn_mllm.inference import (
+    anova,
+    contrast,
+    marginal_coefficients,
+    marginal_effects,
+    odds_ratios,
+    robust_covariance,
+)
+from sklearn_mllm.inference.refit import training_problem
+from sklearn_mllm.inference.robust import group_scores
+from sklearn_mllm.objective.quadrature import quadrature_objective
+
+M_05 = "use ~ age*ch + I(age^2) + urban + (1 | urban:district)"
+
+
+@pytest.fixture(scope="module")
+def women():
+    return load_contraception().frame
+
+
+@pytest.fixture(scope="module")
+def m_05(women):
+    return MixedLogisticClassifier(M_05).fit(women)
+
+
+@pytest.mark.parametrize(
+    ("formula", "options"),
+    [
+        (M_05, {}),
+        ("use ~ age + urban + (1 + urban | district)", {}),
+        ("use ~ age + (1 | district/urban)", {}),
+        ("use ~ age + (1 | district)", {"n_agq": 7, "link": "cloglog"}),
+    ],
+)
+def test_group_scores_are_derivatives_of_group_likelihoods(women, formula, options):
+    model = MixedLogisticClassifier(formula, **options).fit(women)
+    refitter = training_problem(model, women, None, None, None, None)
+    result, build = model.result_, refitter.build
+    scores = group_scores(refitter, result.phi)
+    total = scores.sum(axis=0)
+    assert total @ result.joint_covariance @ total < 1e-8
+    objective = quadrature_objective(result.n_agq, build.problem)(build.problem, refitter.link)
+    p = build.problem.p
+    numeric = np.empty(scores.shape)
+    for m in range(scores.shape[1]):
+        move = np.zeros(scores.shape[1])
+        move[m] = 1e-4
+        up = objective.integrate(result.phi + move, 1e-14).values
+        down = objective.integrate(result.phi - move, 1e-14).values
+        numeric[:, m] = (up - down) / 2e-4
+    numeric[:, :p] = np.linalg.solve(build.fixed_map.T.T, numeric[:, :p].T).T
+    assert scores == pytest.approx(numeric, rel=1e-5, abs=1e-5 * np.abs(scores).max())
+
+
+def test_sandwich(women, m_05):
+    V = robust_covariance(m_05, women)
+    plain = robust_covariance(m_05, women, correction=False)
+    assert V.attrs["n_groups"] == 102
+    assert (V / plain).to_numpy() == pytest.approx(102 / 101)
+    ratio = np.sqrt(np.diag(V)) / m_05.fixed_effects_["std_error"]
+    assert ratio.between(0.8, 1.3).all()
+    # it goes wherever a covariance of the coefficients goes
+    error = contrast(m_05, {"age": 1}, covariance=V)["std_error"].iloc[0]
+    assert error == pytest.approx(np.sqrt(V.loc["age", "age"]))
+    table = anova(m_05, "III", covariance=V)
+    assert table.loc["age", "chi2"] == pytest.approx(m_05.result_.fixed[1] ** 2 / error**2)
+    assert odds_ratios(m_05, covariance=V)["p_value"].iloc[1] == pytest.approx(
+        table.loc["age", "p_value"]
+    )
+
+
+def test_sandwich_refuses_dependent_groups(women):
+    crossed = MixedLogisticClassifier("use ~ age + (1 | district) + (1 | livch)").fit(women)
+    with pytest.raises(ValueError, match="crossed"):
+        robust_covariance(crossed, women)
+    plain = MixedLogisticClassifier("use ~ age").fit(women)
+    with pytest.raises(ValueError, match="random effects"):
+        robust_covariance(plain, women)
+
+
+def test_marginal_effects_of_a_plain_regression_are_those_of_statsmodels(women):
+    api = pytest.importorskip("statsmodels.api")
+    model = MixedLogisticClassifier("use ~ age + urban").fit(women)
+    X = np.column_stack([np.ones(len(women)), women["age"], women["urban"] == "Y"])
+    fit = api.Logit((women["use"] == "Y").to_numpy(float), X).fit(disp=0, tol=1e-12)
+    expected = fit.get_margeff(dummy=True)
+    ours = marginal_effects(model, women)
+    assert ours.index.tolist() == ["age", "urban[Y - N]"]
+    assert ours["estimate"].to_numpy() == pytest.approx(expected.margeff, rel=1e-6)
+    assert ours["std_error"].to_numpy() == pytest.approx(expected.margeff_se, rel=1e-5)
+
+
+def test_marginal_effect_of_a_factor_is_the_difference_of_averaged_probabilities(women, m_05):
+    marginal = MixedLogisticClassifier(M_05, prediction="marginal").fit(women)
+    difference = [
+        marginal.predict_proba(women.assign(ch=women["ch"].cat.categories[i]))[:, 1].mean()
+        for i in (0, 1)
+    ]
+    estimate = marginal_effects(m_05, women, variables="ch")["estimate"].iloc[0]
+    assert estimate == pytest.approx(difference[1] - difference[0], rel=1e-9)
+
+
+def test_population_averaged_coefficients(women, m_05):
+    plain = MixedLogisticClassifier("use ~ age + livch").fit(women)
+    table = marginal_coefficients(plain, women)
+    assert table.to_numpy() == pytest.approx(plain.fixed_effects_.to_numpy(), rel=1e-6)
+    # Zeger, Liang & Albert (1988): shrunk by about sqrt(1 + (16 sqrt 3 / (15 pi))^2 variance)
+    factor = np.sqrt(1 + (16 * np.sqrt(3) / (15 * np.pi)) ** 2 * m_05.result_.terms[0].covariance)
+    ratio = m_05.fixed_effects_["estimate"] / marginal_coefficients(m_05, women)["estimate"]
+    assert ratio.to_numpy() == pytest.approx(float(factor[0, 0]), rel=0.02)
+    # a probit's average is a probit: exact
+    probit = MixedLogisticClassifier(M_05, link="probit").fit(women)
+    ratio = probit.fixed_effects_["estimate"] / marginal_coefficients(probit, women)["estimate"]
+    exact = np.sqrt(1 + probit.result_.terms[0].covariance[0, 0])
+    assert ratio.to_numpy() == pytest.approx(exact, rel=1e-8)
+
+
+def test_comparison_of_skipped_models(women):
+    reference = load_extra("likelihood_ratio")["m_03_m_02"][1]
+    small = MixedLogisticClassifier("use ~ 1 + age + I(age^2) + urban + ch + (1 | district)")
+    large = MixedLogisticClassifier("use ~ 1 + age + I(age^2) + urban + livch + (1 | district)")
+    row = compare_models(large.fit(women), small.fit(women)).iloc[1]
+    assert row["chi2"] == pytest.approx(reference["Chisq"], abs=1e-5)
+    assert row["p_value"] == pytest.approx(reference["Pr(>Chisq)"], rel=1e-5)
+    assert np.isnan(row["p_value_boundary"])
+
+
+def test_chi_bar_square_mixtures(women):
+    def fit(random):
+        return MixedLogisticClassifier(f"use ~ age + urban{random}").fit(women)
+
+    plain, intercept = fit(""), fit(" + (1 | district)")
+    slope = fit(" + (1 + urban | district)")
+    table = compare_models(plain, intercept)
+    assert "note" in table.attrs
+    assert table["p_value_boundary"].iloc[1] == pytest.approx(table["p_value"].iloc[1] / 2)
+    row = compare_models(intercept, slope).iloc[1]
+    assert row["df"] == 2
+    mixture = 0.5 * chi2.sf(row["chi2"], 1) + 0.5 * chi2.sf(row["chi2"], 2)
+    assert row["p_value_boundary"] == pytest.approx(mixture)
+    assert row["p_value_boundary"] < row["p_value"]
+    # a correlation alone is tested inside its range
+    row = compare_models(fit(" + (age || district)"), fit(" + (age | district)")).iloc[1]
+    assert row["df"] == 1
+    assert np.isnan(row["p_value_boundary"])
+    # two variances at once: binomial weights
+    row = compare_models(plain, fit(" + (age || district)")).iloc[1]
+    mixture = 0.5 * chi2.sf(row["chi2"], 1) + 0.25 * chi2.sf(row["chi2"], 2)
+    assert row["p_value_boundary"] == pytest.approx(mixture)
+
+
+def test_no_test_across_links(women):
+    logit = MixedLogisticClassifier("use ~ age + (1 | district)").fit(women)
+    probit = MixedLogisticClassifier("use ~ age + urban + (1 | district)", link="probit")
+    table = compare_models(logit, probit.fit(women))
+    assert table[["chi2", "p_value", "p_value_boundary"]].isna().all().all()
+    assert table["aic"].notna().all()
+
+
+def test_laplace_error_of_m_05(women, m_05):
+    table = laplace_error(m_05, women)
+    assert (table["shift_in_errors"].abs() < 0.1).all()
+    assert np.isfinite(table.attrs["log_likelihood_difference"])
+
+
+def test_refusals(women, m_05):
+    with pytest.raises(ValueError, match="variables"):
+        marginal_effects(m_05, women, variables="livch")
+    with pytest.raises(ValueError, match="prediction"):
+        marginal_effects(m_05, women, prediction="mean")
+    with pytest.raises(ValueError, match="data frame"):
+        marginal_effects(m_05, np.zeros((3, 2)))
+    with pytest.raises(ValueError, match="do not tell"):
+        marginal_coefficients(m_05, women.head(2))
