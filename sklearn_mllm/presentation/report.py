@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 
+from .words import (
+    effect_words,
+    enumeration,
+    group_counts,
+    method_words,
+    number,
+    p_value,
+    plural,
+    reference_point,
+    strength,
+)
+
 __all__ = ["Report", "report"]
 
-_METHODS = {
-    0: "estimated by the joint mode of coefficients and random effects (n_agq=0)",
-    1: "estimated by maximum likelihood with the Laplace approximation",
-}
+_KINDS = {"logit": "logistic"}
 
 
 class Report(str):
@@ -19,29 +28,6 @@ class Report(str):
 
     def __repr__(self) -> str:
         return str(self)
-
-
-def number(value: float) -> str:
-    """Two decimals, or three significant digits where these would say nothing."""
-    if not np.isfinite(value):
-        return str(value)
-    if value == 0.0 or abs(value) >= 0.01:
-        return f"{value:.2f}"
-    return f"{value:.2e}"
-
-
-def p_value(p: float) -> str:
-    """`p < .001` or `p = .036`."""
-    return "p < .001" if p < 0.001 else f"p = {p:.3f}".replace("0.", ".", 1)
-
-
-def strength(r2: float) -> str:
-    """Words for an explained share, after Cohen (1988): .02 weak, .13 moderate, .26 substantial."""
-    if r2 < 0.02:
-        return "very weak"
-    if r2 < 0.13:
-        return "weak"
-    return "moderate" if r2 < 0.26 else "substantial"
 
 
 def report(model, X=None, y=None, groups=None, *, sample_weight=None, offset=None) -> Report:
@@ -83,116 +69,183 @@ def report(model, X=None, y=None, groups=None, *, sample_weight=None, offset=Non
         standardized = standardized_effects(
             model, X, y, groups, sample_weight=sample_weight, offset=offset
         )
-    parts = [_opening(model), _intercept(model), _effects(model, standardized), _closing(model, X)]
+    parts = [
+        _opening(model),
+        _intercept(model),
+        _effects(model, standardized),
+        _closing(model, standardized is not None),
+    ]
     return Report("\n\n".join(p for p in parts if p))
 
 
 def _opening(model) -> str:
+    result, parsed = model.result_, model.spec_.parsed
+    kind = f"{_KINDS.get(result.link, result.link)} regression"
+    rows = plural(result.n_rows, "observation")
+    if parsed.response is None:
+        event = f"the event ({model.classes_[1]})"
+    elif parsed.response_name is None:
+        event, rows = _unnamed_event(parsed, model), _unnamed_rows(parsed, result)
+    else:
+        event = f"{parsed.response_name} ({model.classes_[1]})"
+    how = method_words(result, model.prior is not None)
+    how = how.replace("joint mode", "the joint mode").replace(" (n_agq=0)", "")
+    how = how.replace(", Laplace", " with the Laplace").replace(", adaptive", " using adaptive")
+    text = f"(estimated by {how}) to predict {event} from {rows}"
+    formula = f" (formula: {' '.join(parsed.text.split())})."
+    if not result.terms:
+        return f"We fitted a {kind} {text}{formula}{_power(model)}{_warnings(result)}"
+    groups = enumeration([plural(n, "group") + f" of {g}" for g, n in group_counts(result).items()])
+    return (
+        f"We fitted a multilevel {kind} {text} in {groups}{formula} The model has "
+        f"{_random_words(model)} as random effects.{_power(model)}{_warnings(result)}"
+    )
+
+
+def _unnamed_event(parsed, model) -> str:
+    from ..formula.parse import Cbind
+
+    if isinstance(parsed.response, Cbind):
+        return "the probability of success"
+    return f"{_response_text(parsed)} ({model.classes_[1]})"
+
+
+def _unnamed_rows(parsed, result) -> str:
+    from ..formula.parse import Cbind
+
+    if isinstance(parsed.response, Cbind):
+        return f"{plural(result.n_rows, 'row')} of counts"
+    return plural(result.n_rows, "observation")
+
+
+def _response_text(parsed) -> str:
+    return parsed.text.split("~", 1)[0].strip()
+
+
+def _random_words(model) -> str:
+    """`intercepts and slopes of age by district`."""
+    out = []
+    for term, design in zip(model.result_.terms, model.spec_.effects, strict=True):
+        words = effect_words(design)
+        slopes = [" × ".join(words[e]) for e in term.effects if e != "Intercept"]
+        said = ["intercepts"] if "Intercept" in term.effects else []
+        if slopes:
+            said.append(f"{'slopes' if said else 'effects'} of {enumeration(slopes)}")
+        correlated = "correlated " if len(term.effects) > 1 else ""
+        out.append(f"{correlated}{' and '.join(said)} by {term.group}")
+    return enumeration(out) if len(out) < 3 else "; ".join(out)
+
+
+def _power(model) -> str:
+    from ..inference import r2
     from ..links import get_link
 
     result = model.result_
-    event = f"{model.spec_.parsed.response_name or 'the event'} ({model.classes_[1]})"
-    kind = {"logit": "logistic"}.get(result.link, result.link)
+    if get_link(result.link).latent_variance is None:
+        return ""
+    share = r2(model)
     if not result.terms:
+        if len(result.names) < 2:
+            return ""
         return (
-            f"We fitted a {kind} regression (estimated by maximum likelihood) to predict {event} "
-            f"from {result.n_rows} observations (formula: {model.spec_.parsed.text})."
+            f" Its explanatory power is {strength(share.marginal)} (McKelvey and Zavoina's R2 = "
+            f"{share.marginal:.2f})."
         )
-    how = _METHODS.get(
-        result.n_agq,
-        f"estimated by maximum likelihood with adaptive Gauss-Hermite quadrature of {result.n_agq} "
-        "points",
+    return (
+        f" Its total explanatory power is {strength(share.conditional)} (conditional R2 = "
+        f"{share.conditional:.2f}), and the part related to the fixed effects alone (marginal "
+        f"R2) is {share.marginal:.2f}."
     )
-    groups = " and ".join(f"{n} groups of {g}" for g, n in model.n_groups_.items())
-    effects = " and ".join(f"{', '.join(t.effects)} by {t.group}" for t in result.terms)
+
+
+def _warnings(result) -> str:
+    verdict = result.verdict
+    if not verdict.converged:
+        return (
+            " Caution: the fit did not converge, and its numbers are not to be trusted "
+            f"({verdict.message})."
+        )
+    if not verdict.singular_terms:
+        return ""
     text = (
-        f"We fitted a multilevel {kind} regression ({how}) to predict {event} from "
-        f"{result.n_rows} observations in {groups} (formula: {model.spec_.parsed.text}). The model "
-        f"has random effects of {effects}."
+        " The fit is singular, at the boundary of the parameters: "
+        f"{enumeration(list(verdict.singular_terms))}."
     )
-    if get_link(result.link).latent_variance is not None:
-        from ..inference import r2
-
-        share = r2(model)
-        text += (
-            f" Its total explanatory power is {strength(share.conditional)} (conditional R2 = "
-            f"{share.conditional:.2f}), and the part related to the fixed effects alone (marginal "
-            f"R2) is {share.marginal:.2f}."
-        )
-    if result.verdict.singular_terms:
-        text += f" The fit lies at the boundary: {'; '.join(result.verdict.singular_terms)}."
-    if not result.verdict.converged:
-        text += f" Caution: {result.verdict.message}."
-    return text
-
-
-def _reference(model) -> str:
-    """What the intercept stands for."""
-    spec = model.spec_
-    said = []
-    for column, levels in _predictors(spec):
-        said.append(f"{column} = {0 if levels is None else levels[0]}")
-    return ", ".join(said)
-
-
-def _predictors(spec):
-    """Columns of the fixed side with their levels, None for numbers."""
-    levels = spec.levels
-    for column in spec.parsed.fixed_side.columns:
-        found = levels.get(column)
-        yield column, None if found is None else list(found.values)
+    if all("variance" in words for words in verdict.singular_terms):
+        return f"{text} The data show no such variation beyond chance."
+    return f"{text} A model with fewer random effects may fit as well."
 
 
 def _interval(row) -> str:
+    if np.isnan(row.conf_low) or np.isnan(row.conf_high):
+        return "no confidence interval available"
     return f"95% CI [{number(row.conf_low)}, {number(row.conf_high)}], {p_value(row.p_value)}"
 
 
 def _intercept(model) -> str:
     table = model.fixed_effects_
     if "Intercept" not in table.index:
-        return ""
+        return "The model has no intercept. Within this model:" if len(table) else ""
     row = table.loc["Intercept"]
-    where = _reference(model)
+    where = ", ".join(reference_point(model.spec_.fixed))
     where = f", corresponding to {where}," if where else ""
-    value = f"{number(row.estimate)} ({_interval(row)})"
-    return f"The model's intercept{where} is at {value}. Within this model:"
+    text = f"The model's intercept{where} is at {number(row.estimate)} ({_interval(row)})."
+    return f"{text} Within this model:" if len(table) > 1 else text
 
 
 def _effects(model, standardized) -> str:
+    words = effect_words(model.spec_.fixed)
+    logit = model.result_.link == "logit"
     lines = []
     for name, row in model.fixed_effects_.iterrows():
         if name == "Intercept":
             continue
+        parts = words.get(name, [name])
+        what = f"effect of {parts[0]}"
+        if len(parts) > 1:
+            what = f"interaction of {enumeration(parts)}"
         if np.isnan(row.estimate):
             lines.append(
-                f"- The effect of {name} cannot be estimated: it is a linear combination of others."
+                f"- The {what} cannot be estimated: its column is a linear combination of others."
             )
             continue
-        significant = "significant" if row.p_value < 0.05 else "non-significant"
         direction = "positive" if row.estimate > 0 else "negative"
-        line = (
-            f"- The effect of {name} is statistically {significant} and {direction} "
-            f"(beta = {number(row.estimate)}, {_interval(row)}"
-        )
-        if model.result_.link == "logit":
-            line += f"; odds ratio {number(float(np.exp(row.estimate)))}"
+        verdict = f"statistically {_significance(row.p_value)} and {direction}"
+        if np.isnan(row.p_value):
+            verdict = f"{direction}, without a standard error"
+        line = f"- The {what} is {verdict} (beta = {number(row.estimate)}, {_interval(row)}"
+        if logit:
+            with np.errstate(over="ignore"):
+                line += f"; odds ratio {number(float(np.exp(row.estimate)))}"
         if standardized is not None and name in standardized.index:
-            other = standardized.loc[name]
-            line += (
-                f"; Std. beta = {number(other.estimate)}, 95% CI [{number(other.conf_low)}, "
-                f"{number(other.conf_high)}]"
-            )
+            line += _standardized_words(standardized.loc[name])
         lines.append(line + ")")
     return "\n".join(lines)
 
 
-def _closing(model, X) -> str:
-    text = "95% confidence intervals and p-values were computed by Wald's normal approximation."
-    if X is not None:
-        text = (
-            "Standardised parameters were obtained by fitting the model on a standardised version "
-            "of the data. " + text
+def _significance(p: float) -> str:
+    return "significant" if p < 0.05 else "non-significant"
+
+
+def _standardized_words(row) -> str:
+    if np.isnan(row.estimate):
+        return ""
+    text = f"; Std. beta = {number(row.estimate)}"
+    if np.isnan(row.conf_low):
+        return text
+    return f"{text}, 95% CI [{number(row.conf_low)}, {number(row.conf_high)}]"
+
+
+def _closing(model, standardized: bool) -> str:
+    parts = []
+    if standardized and any(n != "Intercept" for n in model.result_.names):
+        parts.append(
+            "Standardised coefficients were obtained by fitting the model on a standardised "
+            "version of the data."
         )
-    if model.result_.terms:
-        text += " Words for explanatory power follow Cohen (1988)."
-    return text
+    parts.append(
+        "95% confidence intervals and p-values were computed by Wald's normal approximation."
+    )
+    if _power(model):
+        parts.append("Words for explanatory power follow Cohen (1988).")
+    return " ".join(parts)

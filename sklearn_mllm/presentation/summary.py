@@ -6,13 +6,13 @@ from html import escape
 
 import numpy as np
 
+from .tables import WIDTH, Block, Lines, Table, columns_of_decimals, fixed_decimals, shorten
+from .words import enumeration, group_counts, method_words, plural
+
 __all__ = ["Summary"]
 
-_METHODS = {
-    0: "joint mode of coefficients and random effects (n_agq=0)",
-    1: "Laplace approximation",
-}
 _CODES = ((0.001, "***"), (0.01, "**"), (0.05, "*"), (0.1, "."))
+_LEGEND = "Signif. codes: 0 '***' 0.001 '**' 0.01 '*' 0.05 '.' 0.1 ' ' 1"
 
 
 def _stars(p: float) -> str:
@@ -21,19 +21,10 @@ def _stars(p: float) -> str:
 
 def _p_value(p: float) -> str:
     if np.isnan(p):
-        return "NaN"
-    return "<2e-16" if p < 2e-16 else f"{p:.3g}"
-
-
-def _table(header: list[str], rows: list[list[str]], left: int = 1) -> list[str]:
-    """Columns of text, the first `left` flush left."""
-    widths = [max(len(r[i]) for r in [header, *rows]) for i in range(len(header))]
-    return [
-        " ".join(
-            c.ljust(w) if i < left else c.rjust(w) for i, (c, w) in enumerate(zip(r, widths))
-        ).rstrip()
-        for r in [header, *rows]
-    ]
+        return "NA"
+    if p < 2e-16:
+        return "<2e-16"
+    return f"{p:.4f}" if p >= 1e-4 else f"{p:.2e}"
 
 
 class Summary:
@@ -43,188 +34,251 @@ class Summary:
     ----------
     model : MixedLogisticClassifier
         Fitted.
+    odds_ratios : bool, default=True
+        A column of odds ratios beside the coefficients, where the link is the logit.
+
+    Attributes
+    ----------
+    sections : list of (str, list of Table or Lines)
+        Titles and what stands under them.
     """
 
-    def __init__(self, model) -> None:
+    def __init__(self, model, *, odds_ratios: bool = True) -> None:
+        from sklearn.utils.validation import check_is_fitted
+
+        check_is_fitted(model, "result_")
         self.model = model
-        self.sections = [s for s in self._sections() if s[1]]
+        self.odds_ratios = bool(odds_ratios) and model.result_.link == "logit"
+        self.sections: list[tuple[str, list[Block]]] = [s for s in self._sections() if s[1]]
 
     def __str__(self) -> str:
         parts = []
-        for title, lines in self.sections:
-            parts.append("\n".join([f"{title}:", *("  " + line for line in lines)]))
+        for title, blocks in self.sections:
+            lines = []
+            for block in blocks:
+                lines += [f"  {line}".rstrip() for line in block.text(WIDTH - 2)]
+            parts.append("\n".join([f"{title}:", *lines]))
         return "\n\n".join(parts)
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
         parts = [
-            f"<h4>{escape(title)}</h4><pre>{escape(chr(10).join(lines))}</pre>"
-            for title, lines in self.sections
+            f"<h4>{escape(title)}</h4>{''.join(block.html() for block in blocks)}"
+            for title, blocks in self.sections
         ]
         return f"<div class='sklearn-mllm-summary'>{''.join(parts)}</div>"
 
     # -- sections --------------------------------------------------------------------------------
 
-    def _sections(self) -> list[tuple[str, list[str]]]:
-        result = self.model.result_
+    def _sections(self) -> list[tuple[str, list[Block]]]:
+        mixed = bool(self.model.result_.terms)
+        title = "Multilevel logistic regression"
+        if self.model.result_.link != "logit":
+            title = "Multilevel binomial regression" if mixed else "Binomial regression"
+        elif not mixed:
+            title = "Logistic regression"
         return [
-            (self._title(), self._head()),
-            ("Scaled residuals", self._residuals()),
+            (title if mixed else f"{title} without random effects", self._head()),
+            ("Scaled residuals", self._residuals() if mixed else []),
             ("Random effects", self._random()),
             ("Fixed effects", self._fixed()),
             ("Correlation of fixed effects", self._correlation()),
-            ("Explained variance", self._explained() if result.terms else []),
+            ("Explained variance", self._explained()),
             ("Convergence", self._verdict()),
         ]
 
-    def _title(self) -> str:
-        if not self.model.result_.terms:
-            return "Logistic regression without random effects"
-        return "Multilevel logistic regression"
-
-    def _head(self) -> list[str]:
+    def _head(self) -> list[Block]:
         model, result = self.model, self.model.result_
-        method = "maximum likelihood"
-        if result.terms:
-            how = _METHODS.get(
-                result.n_agq, f"adaptive Gauss-Hermite quadrature, {result.n_agq} points"
-            )
-            method = f"maximum likelihood, {how}"
-        if model.prior is not None:
-            method = f"penalised {method}"
         lines = [
-            f"Formula: {model.spec_.parsed.text}",
-            f"Family:  binomial, {result.link} link; event: {model.classes_[1]}",
-            f"Method:  {method}",
-            "",
+            f"Formula: {' '.join(model.spec_.parsed.text.split())}",
+            f"Family:  binomial, {result.link} link; event: {_event(model)}",
+            f"Method:  {method_words(result, model.prior is not None)}",
         ]
-        lines += _table(
-            ["AIC", "BIC", "logLik", "deviance", "df.resid"],
-            [
-                [
-                    f"{v:.1f}"
-                    for v in (model.aic_, model.bic_, model.log_likelihood_, model.deviance_)
-                ]
-                + [str(model.df_residual_)]
-            ],
+        if not result.terms:
+            lines.append(f"Rows:    {result.n_rows}")
+        values = (model.aic_, model.bic_, model.log_likelihood_, model.deviance_)
+        criteria = Table(
+            ("AIC", "BIC", "logLik", "deviance", "df.resid"),
+            ((*(fixed_decimals(v, 1) for v in values), str(model.df_residual_)),),
             left=0,
         )
+        blocks: list[Block] = [Lines((*lines, "")), criteria]
         if not result.terms and result.null_log_likelihood is not None:
-            n = result.n_rows
-            lines += [
-                "",
-                f"Null deviance:     {-2.0 * result.null_log_likelihood:.1f} on {n - 1} degrees of freedom",
-                f"Residual deviance: {model.deviance_:.1f} on {model.df_residual_} degrees of freedom",
-                f"Iterations: {result.verdict.n_steps}",
-            ]
-        return lines
-
-    def _residuals(self) -> list[str]:
-        values = [f"{v:.4f}" for v in self.model.result_.residual_quantiles]
-        return _table(["Min", "1Q", "Median", "3Q", "Max"], [values], left=0)
-
-    def _random(self) -> list[str]:
-        result = self.model.result_
-        rows = []
-        for term in result.terms:
-            sds = np.sqrt(np.diag(term.covariance))
-            for i, effect in enumerate(term.effects):
-                correlations = []
-                for j in range(i):
-                    product = sds[i] * sds[j]
-                    value = term.covariance[i, j] / product if product > 0.0 else np.nan
-                    correlations.append(f"{value:.2f}")
-                rows.append(
-                    [
-                        term.group if i == 0 else "",
-                        effect,
-                        f"{term.covariance[i, i]:.4g}",
-                        f"{sds[i]:.4g}",
-                        " ".join(correlations),
-                    ]
+            null = fixed_decimals(-2.0 * result.null_log_likelihood, 1)
+            residual = fixed_decimals(model.deviance_, 1)
+            width = max(len(null), len(residual))
+            blocks.append(
+                Lines(
+                    (
+                        "",
+                        f"Null deviance:     {null:>{width}} on {result.n_rows - 1} degrees of "
+                        "freedom",
+                        f"Residual deviance: {residual:>{width}} on {model.df_residual_} degrees "
+                        "of freedom",
+                        f"Iterations: {result.verdict.n_steps}",
+                    )
                 )
-        if not rows:
-            return []
-        counts = ", ".join(f"{g}, {n}" for g, n in self.model.n_groups_.items())
-        lines = _table(["Groups", "Name", "Variance", "Std.Dev.", "Corr"], rows, left=2)
-        return [*lines, f"Number of rows: {result.n_rows}; groups: {counts}"]
+            )
+        return blocks
 
-    def _fixed(self) -> list[str]:
+    def _residuals(self) -> list[Block]:
+        values = tuple(fixed_decimals(v, 4) for v in self.model.result_.residual_quantiles)
+        return [Table(("Min", "1Q", "Median", "3Q", "Max"), (values,), left=0)]
+
+    def _random(self) -> list[Block]:
+        result = self.model.result_
+        if not result.terms:
+            return []
+        effects = [(t, i) for t in result.terms for i in range(len(t.effects))]
+        variances = [float(t.covariance[i, i]) for t, i in effects]
+        sds = [float(np.sqrt(v)) for v in variances]
+        shown = columns_of_decimals(variances, sds, deciding=0)
+        most = max(len(t.effects) for t in result.terms)
+        rows = []
+        for (term, i), variance, sd in zip(effects, *shown, strict=True):
+            correlations = _correlations(term.covariance, i)
+            padding = [""] * (most - 1 - len(correlations))
+            group = term.group if i == 0 else ""
+            rows.append((group, term.effects[i], variance, sd, *correlations, *padding))
+        header = ("Groups", "Name", "Variance", "Std.Dev.", *(["Corr"] + [""] * most)[: most - 1])
+        counts = "; ".join(f"{g}, {n}" for g, n in group_counts(result).items())
+        tail = Lines((f"Number of rows: {result.n_rows}; groups: {counts}",))
+        return [Table(header, tuple(rows), left=2), tail]
+
+    def _fixed(self) -> list[Block]:
         table = self.model.fixed_effects_
-        rows = [
-            [
-                str(name),
-                f"{r.estimate:.6g}",
-                f"{r.std_error:.4g}",
-                f"{r.z:.3f}",
-                _p_value(r.p_value),
-                _stars(r.p_value),
-            ]
-            for name, r in zip(table.index, table.itertuples(), strict=True)
+        if not len(table):
+            return []
+        names = [str(name) for name in table.index]
+        estimates, errors = columns_of_decimals(table["estimate"], table["std_error"], deciding=1)
+        columns = [
+            names,
+            estimates,
+            errors,
+            [fixed_decimals(z, 3) for z in table["z"]],
+            [_p_value(p) for p in table["p_value"]],
         ]
-        lines = _table(["", "Estimate", "Std. Error", "z value", "Pr(>|z|)", ""], rows)
-        lines.append("Signif. codes: 0 '***' 0.001 '**' 0.01 '*' 0.05 '.' 0.1 ' ' 1")
-        aliased = table.index[table["estimate"].isna()]
-        if len(aliased):
+        header = ["", "Estimate", "Std.Err", "z", "Pr(>|z|)"]
+        if self.odds_ratios:
+            with np.errstate(over="ignore"):
+                ratios = np.exp(table["estimate"].to_numpy())
+            header.append("Odds ratio")
+            columns.append(["NA" if np.isnan(r) else f"{r:.4g}" for r in ratios])
+        header.append("")
+        columns.append([_stars(p) for p in table["p_value"]])
+        lines = [_LEGEND]
+        aliased = [n for n, a in zip(names, self.model.result_.aliased, strict=True) if a]
+        if aliased:
             lines.append(
-                f"Left out as linear combinations of earlier columns: {', '.join(map(str, aliased))}"
+                f"Left out as linear combinations of earlier columns: {enumeration(aliased)}"
             )
-        return lines
+        return [
+            Table(tuple(header), tuple(zip(*columns, strict=True)), codes=True),
+            Lines((*lines,)),
+        ]
 
-    def _correlation(self) -> list[str]:
-        covariance = self.model.covariance_.dropna(how="all").dropna(how="all", axis=1)
-        if len(covariance) < 2 or covariance.isna().any().any():
+    def _correlation(self) -> list[Block]:
+        result = self.model.result_
+        kept = np.flatnonzero(~result.aliased)
+        V = result.fixed_covariance[np.ix_(kept, kept)]
+        variances = np.diag(V)
+        if kept.size < 2 or not np.isfinite(V).all() or not (variances > 0.0).all():
             return []
-        V = covariance.to_numpy()
-        sd = np.sqrt(np.diag(V))
-        R = V / np.outer(sd, sd)
-        names = [str(n) for n in covariance.index]
-        short = [n if len(n) <= 8 else n[:7] + "~" for n in names]
-        width = 70 // 9
-        lines = []
-        for start in range(0, len(names) - 1, width):
-            columns = range(start, min(start + width, len(names) - 1))
-            rows = [
-                [names[i][:24], *(f"{R[i, j]:.3f}" if j < i else "" for j in columns)]
+        R = V / np.sqrt(np.outer(variances, variances))
+        names = [result.names[j] for j in kept]
+        label = min(max(map(len, names[1:])), 22)
+        rows_as = [shorten(n, label) for n in names]
+        short = [shorten(n, 7) for n in names]
+        room = (WIDTH - 2 - label) // 8
+        blocks: list[Block] = []
+        for start in range(0, len(names) - 1, room):
+            columns = range(start, min(start + room, len(names) - 1))
+            rows = tuple(
+                (rows_as[i], *(fixed_decimals(R[i, j], 3) if j < i else "" for j in columns))
                 for i in range(start + 1, len(names))
-            ]
-            lines += _table(["", *(short[j] for j in columns)], rows)
-        return lines
-
-    def _explained(self) -> list[str]:
-        parts = explained_variance(self.model.result_)
-        if parts is None:
-            return []
-        marginal, conditional, by_factor = parts
-        lines = [f"Pseudo-R2 (fixed effects) {marginal:.2f}, (total) {conditional:.2f}"]
-        lines += [f"ICC of {group}: {value:.2f}" for group, value in by_factor.items()]
-        return lines
-
-    def _verdict(self) -> list[str]:
-        verdict = self.model.convergence_
-        lines = [verdict.message]
-        if verdict.singular_terms and verdict.converged:
-            lines.append(
-                "The maximum lies at the boundary: the data show no such variation beyond chance."
             )
-        lines.append(f"Gradient norm {verdict.gradient_norm:.1g}, {verdict.n_steps} steps")
-        return lines
+            if start:
+                blocks.append(Lines(("",)))
+            blocks.append(Table(("", *(short[j] for j in columns)), rows))
+        return blocks
+
+    def _explained(self) -> list[Block]:
+        from ..inference import icc, r2
+        from ..links import get_link
+
+        result = self.model.result_
+        if not result.terms or get_link(result.link).latent_variance is None:
+            return []
+        share = r2(self.model)
+        lines = [f"Pseudo-R2 (fixed effects) {share.marginal:.2f}, (total) {share.conditional:.2f}"]
+        adjusted = icc(self.model)["adjusted"]
+        lines += [f"ICC of {g}: {v:.2f}" for g, v in adjusted.items() if g in _factors(result)]
+        if len(_factors(result)) > 1:
+            lines.append(f"ICC of all together: {adjusted.iloc[-1]:.2f}")
+        return [Lines(tuple(lines))]
+
+    def _criterion(self) -> str:
+        """What was maximised."""
+        result = self.model.result_
+        kind = "penalised likelihood" if self.model.prior is not None else "likelihood"
+        if not result.terms:
+            return kind
+        if result.n_agq == 0:
+            return f"joint {kind} of coefficients and random effects"
+        how = "Laplace-approximated" if result.n_agq == 1 else "quadrature"
+        return f"{how} {kind}"
+
+    def _verdict(self) -> list[Block]:
+        verdict = self.model.convergence_
+        lines = []
+        if not verdict.converged:
+            lines.append("Not converged: the estimates and standard errors are not to be trusted.")
+            lines.append(verdict.message[:1].upper() + verdict.message[1:] + ".")
+        elif verdict.singular_terms:
+            lines.append("Converged, at the boundary of the parameters (a singular fit):")
+            lines += [f"- {words}" for words in verdict.singular_terms]
+            lines += _boundary_words(verdict.singular_terms)
+        else:
+            lines.append(f"Converged: the estimate is a maximum of the {self._criterion()}.")
+        lines.append(
+            f"Gradient norm {verdict.gradient_norm:.1g} after {plural(verdict.n_steps, 'step')}"
+        )
+        return [Lines(tuple(lines))]
 
 
-def explained_variance(result) -> tuple[float, float, dict[str, float]] | None:
-    """Nakagawa's marginal and conditional R2, and the adjusted ICC of each factor."""
-    from ..links import get_link
+def _event(model) -> str:
+    from ..formula.parse import Cbind
 
-    distribution = get_link(result.link).latent_variance
-    if distribution is None:
-        return None
-    by_factor: dict[str, float] = {}
-    for term in result.terms:
-        variance = float(np.sum(term.covariance * term.mean_outer))
-        by_factor[term.group] = by_factor.get(term.group, 0.0) + variance
-    random = sum(by_factor.values())
-    fixed = result.fixed_predictor_variance
-    total = fixed + random + distribution
-    icc = {g: v / (random + distribution) for g, v in by_factor.items()}
-    return fixed / total, (fixed + random) / total, icc
+    response = model.spec_.parsed.response
+    return "success (first count)" if isinstance(response, Cbind) else str(model.classes_[1])
+
+
+def _factors(result) -> list[str]:
+    return list(dict.fromkeys(t.group for t in result.terms))
+
+
+def _correlations(covariance: np.ndarray, i: int) -> list[str]:
+    """Correlations of effect i with those before it; `NA` beside a zero variance."""
+    sds = np.sqrt(np.diag(covariance))
+    out = []
+    for j in range(i):
+        product = sds[i] * sds[j]
+        out.append(fixed_decimals(covariance[i, j] / product if product > 0.0 else np.nan, 2))
+    return out
+
+
+def _boundary_words(singular: tuple[str, ...]) -> list[str]:
+    """What a boundary estimate means."""
+    out = []
+    if any("variance" in words for words in singular):
+        out.append(
+            "A zero variance is a proper estimate: the data show no variation between groups "
+            "beyond chance. The model is then the same as one without that effect."
+        )
+    if any("variance" not in words for words in singular):
+        out.append(
+            "Perfectly dependent effects mean that fewer would do: the data do not determine "
+            "them all. A simpler model may fit as well; compare_models tells."
+        )
+    return out
