@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -109,12 +109,14 @@ def fit_arrays(
         start=None if start is None else start_from(start, build),
         progress=progress,
     )
-    null = None
-    if not matrices.random:
-        null = null_log_likelihood(outcome.objective) + response.constant
     try:
-        return package(
-            outcome, build, matrices.names, matrices.random, null_log_likelihood=null, **about
+        result = package(
+            outcome, build, matrices.names, matrices.random, null_log_likelihood=None, **about
         )
+        if matrices.random:
+            return result
+        # last of all: it works in the same buffers
+        null = null_log_likelihood(outcome.objective) + response.constant
+        return replace(result, null_log_likelihood=null)
     finally:
         outcome.objective.close()

@@ -80,7 +80,7 @@ class Summary:
             title = "Logistic regression"
         return [
             (title if mixed else f"{title} without random effects", self._head()),
-            ("Scaled residuals", self._residuals() if mixed else []),
+            ("Scaled residuals", self._residuals()),
             ("Random effects", self._random()),
             ("Fixed effects", self._fixed()),
             ("Correlation of fixed effects", self._correlation()),
