@@ -87,7 +87,7 @@ def _runaway(outcome: Outcome, names, terms, T) -> list[str]:
     found: list[str] = []
     step = maximum.step
     if p and np.abs(step[:p]).max() > 1e-3:
-        moved = np.abs(objective.rows.X.T @ step[:p]) if problem.n < 2_000_000 else np.zeros(1)
+        moved = np.abs(step[:p] @ problem.X)
         if moved.max() > RUNAWAY_STEP:
             change = np.abs(T @ step[:p])
             spread = np.abs(T) @ np.ones(p)

@@ -176,10 +176,10 @@ class SchurFactorization(Factorization):
             B = np.einsum("ba,bcp,cd->adp", L[0], self.C[0, f], L[f], optimize=True)
             F = np.einsum("abp,bcp->acp", inverse0[:, :, table.first], B)
             B_parts.append(B.ravel())
-            F_parts.append(F.ravel())
+            F_parts.append(F)
         rows, columns = s._coupling_index
         shape = (s.q0, s.q1)
-        B, F = np.concatenate(B_parts), np.concatenate(F_parts)
+        B, F = np.concatenate(B_parts), np.concatenate([F.ravel() for F in F_parts])
         if s.dense:
             self.B, self.F = np.zeros(shape), np.zeros(shape)
             self.B[rows, columns] = B
@@ -190,6 +190,7 @@ class SchurFactorization(Factorization):
             self.F = sparse.csr_matrix((F, (rows, columns)), shape=shape)
             S = -(self.B.T @ self.F).toarray()
         self.inverse0 = inverse0
+        self._F_pairs = F_parts
         self._add_border(S)
         self.S, info = linalg.lapack.dpotrf(S, lower=1, clean=1, overwrite_a=1)
         self.definite = definite and info == 0
@@ -285,7 +286,7 @@ class SchurFactorization(Factorization):
         # A^-1 + F S^-1 F' on the diagonal blocks, F S^-1 being known on the pattern of F
         for f in range(1, s.n_factors):
             table = s.pairs[0, f]
-            F = self._F_pairs(f)
+            F = self._F_pairs[f - 1]
             product = -np.einsum("acp,bcp->abp", self.coupled[f - 1], F)
             for a in range(k0):
                 for b in range(k0):
@@ -302,12 +303,6 @@ class SchurFactorization(Factorization):
                     ]
             out.append(block)
         return out
-
-    def _F_pairs(self, f: int) -> np.ndarray:
-        s, L = self.structure, self.matrices
-        table = s.pairs[0, f]
-        B = np.einsum("ba,bcp,cd->adp", L[0], self.C[0, f], L[f], optimize=True)
-        return np.einsum("abp,bcp->acp", self.inverse0[:, :, table.first], B)
 
     def leverages(self) -> np.ndarray:
         s, L = self.structure, self.matrices
