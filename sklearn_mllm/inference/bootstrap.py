@@ -128,17 +128,15 @@ def simulated(refitter: Refitter, layout, generator) -> np.ndarray:
 
 
 def _check_nested(problem: Problem) -> None:
-    from ..objective.nested_quadrature import parents
+    from ..objective.structures.nested import parents
 
     if not problem.factors:
         raise ValueError("cluster=True resamples groups, and the model has no grouping factor")
-    try:
-        parents(problem)
-    except ValueError as error:
+    if parents(problem) is None:
         raise ValueError(
             "cluster=True needs one grouping factor, or nested ones; the groups of crossed factors "
             "cannot be drawn apart: use cluster=False"
-        ) from error
+        )
 
 
 def resampled(problem: Problem, generator) -> Problem:

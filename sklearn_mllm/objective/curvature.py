@@ -61,7 +61,7 @@ class _Curvature:
 
     def compute(self) -> tuple[np.ndarray, np.ndarray]:
         hessian = np.zeros((self.n_directions, self.n_directions))
-        for part in self.objective.workers.map(self._block, self.structure.tasks):
+        for part in self.objective.workers.map(self._block, self.structure.by_level.tasks):
             hessian += part
         return 0.5 * (hessian + hessian.T), self.tangent.reshape(self.n_directions, -1)
 
@@ -81,7 +81,7 @@ class _Curvature:
 
         P3, P4 = np.empty((k, p, J)), np.empty((k, p, J))
         P2, T3, S = np.empty((k, k, p, J)), np.empty((k, k, k, J)), np.empty((k, k, J))
-        z = None if self.structure.Z is None else self.structure.Z[:, rows]
+        z = None if self.structure.by_level.Z is None else self.structure.by_level.Z[:, rows]
         for a in range(k):
             wz = W if z is None else W * z[a]
             hz = hW2 if z is None else hW2 * z[a]
@@ -156,11 +156,15 @@ class _Curvature:
 
         out = np.empty((p + m, p + m))
         # beta rows: X' dr
-        codes = self.structure.codes[rows] - levels.start
+        codes = self.structure.by_level.codes[rows] - levels.start
         zy = np.zeros(W.shape[0])
         for a in range(k):
             value = y[a][codes]
-            zy += value if self.structure.Z is None else value * self.structure.Z[a, rows]
+            zy += (
+                value
+                if self.structure.by_level.Z is None
+                else value * self.structure.by_level.Z[a, rows]
+            )
         omega = W + 0.5 * hW2 - 0.5 * W1 * zy
         P2y = np.einsum("abpj,bj->apj", P2, y)
         top = -_contract(P3 + 0.5 * P4 - 0.5 * P2y, w)

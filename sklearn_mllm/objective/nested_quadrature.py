@@ -38,11 +38,12 @@ from .quadrature import (
     quadrature_objective,
 )
 from .rules import product_grid
+from .structures.nested import parents
 
-__all__ = ["NestedQuadratureObjective", "parents"]
+__all__ = ["NestedQuadratureObjective", "checked_parents"]
 
 
-def parents(problem: Problem) -> list[np.ndarray]:
+def checked_parents(problem: Problem) -> list[np.ndarray]:
     """For each factor but the last, the level of the next factor that holds each of its levels.
 
     Raises
@@ -50,18 +51,14 @@ def parents(problem: Problem) -> list[np.ndarray]:
     ValueError
         When the factors are not nested in each other.
     """
-    out = []
-    for inner, outer in zip(problem.factors, problem.factors[1:], strict=False):
-        parent = np.zeros(inner.n_levels, dtype=np.intp)
-        parent[inner.codes] = outer.codes
-        if not (parent[inner.codes] == outer.codes).all():
-            raise ValueError(
-                "n_agq > 1 needs a single grouping factor, or factors nested in each other (a/b): with "
-                "crossed factors the likelihood is one integral over all random effects together, "
-                "which does not factorise into small ones; use n_agq=1 (Laplace)"
-            )
-        out.append(parent)
-    return out
+    found = parents(problem)
+    if found is None:
+        raise ValueError(
+            "n_agq > 1 needs a single grouping factor, or factors nested in each other (a/b): with "
+            "crossed factors the likelihood is one integral over all random effects together, "
+            "which does not factorise into small ones; use n_agq=1 (Laplace)"
+        )
+    return found
 
 
 class NestedQuadratureObjective(ModeBased):
@@ -86,7 +83,7 @@ class NestedQuadratureObjective(ModeBased):
     def __init__(self, problem: Problem, link, n_agq: int, n_threads: int = 1) -> None:
         if len(problem.factors) < 2:
             raise ValueError("NestedQuadratureObjective integrates over two factors or more")
-        self._parents = parents(problem)
+        self._parents = checked_parents(problem)
         super().__init__(problem, link, n_threads)
         self.n_agq = int(n_agq)
         last = len(problem.factors) - 1

@@ -72,9 +72,9 @@ def quadrature_objective(n_agq: int, problem: Problem) -> Callable[..., ModeBase
         raise ValueError("n_agq > 1 needs a grouping factor; without one there is no integral")
     if len(problem.factors) == 1:
         return partial(QuadratureObjective, n_agq=n_agq)
-    from .nested_quadrature import NestedQuadratureObjective, parents
+    from .nested_quadrature import NestedQuadratureObjective, checked_parents
 
-    parents(problem)
+    checked_parents(problem)
     return partial(NestedQuadratureObjective, n_agq=n_agq)
 
 
@@ -235,12 +235,12 @@ class QuadratureObjective(ModeBased):
             K[..., levels] = nodes.K
             moments[..., levels] = nodes.moments
 
-        self.workers.map(work, structure.tasks)
+        self.workers.map(work, structure.by_level.tasks)
         u, Zs = state.u.reshape(k, J), state.Zs.reshape(k, J)
         values = base - 0.5 * np.einsum("aj,aj->j", u, u) - 0.5 * bl.logdet(F.factor) + correction
 
         LK = np.einsum("ab,bcj->acj", Lam, K)
-        c = structure.quadratic(np.einsum("abj,cb->acj", LK, Lam), self._row)
+        c = structure.by_level.quadratic(np.einsum("abj,cb->acj", LK, Lam), self._row)
         c *= state.W1
         Zc = structure.sums(c).reshape(k, J)
         y = bl.solve(F.factor, (mean_score - 0.5 * (Lam.T @ Zc))[:, None])[:, 0]
@@ -274,8 +274,8 @@ class _NodeSums:
         link, problem = objective.link, objective.problem
         successes = problem.successes[rows]
         trials = None if problem.trials is None else problem.trials[rows]
-        codes = structure.codes[rows] - levels.start
-        Z = None if structure.Z is None else structure.Z[:, rows]
+        codes = structure.by_level.codes[rows] - levels.start
+        Z = None if structure.by_level.Z is None else structure.by_level.Z[:, rows]
         Lam = state.matrices[0]
         R = state.factorization.factor[..., levels]
         u = state.u.reshape(k, -1)[:, levels]

@@ -8,10 +8,9 @@ from scipy import integrate
 from toy_problems import one_factor_problem, reference_problem, slope
 
 from sklearn_mllm.links import get_link
-from sklearn_mllm.objective import rules
+from sklearn_mllm.objective import level_sums, rules
 from sklearn_mllm.objective.laplace import LaplaceObjective
 from sklearn_mllm.objective.quadrature import QuadratureObjective, quadrature_objective
-from sklearn_mllm.objective.structures import one_factor
 
 TIGHT = 1e-22
 
@@ -226,9 +225,9 @@ def test_blocks_and_threads_change_nothing(monkeypatch):
     whole = QuadratureObjective(problem, link, 5)
     phi = parameters(whole)
     expected = whole.evaluate(phi, TIGHT)
-    monkeypatch.setattr(one_factor, "BLOCK_ROWS", 64)
+    monkeypatch.setattr(level_sums, "BLOCK_ROWS", 64)
     parts = QuadratureObjective(problem, link, 5, n_threads=2)
-    assert len(parts.structure.tasks) > 5
+    assert len(parts.structure.by_level.tasks) > 5
     found = parts.evaluate(phi, TIGHT)
     parts.close()
     assert found.value == pytest.approx(expected.value, abs=1e-10)

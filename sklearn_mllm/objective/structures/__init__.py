@@ -19,6 +19,11 @@ def choose(problem: Problem, workers: Workers) -> Structure:
         from .one_factor import OneFactor
 
         return OneFactor(problem, workers)
+    from .nested import Nested, parents
+
+    nesting = parents(problem)
+    if nesting is not None and all(factor.sorted for factor in problem.factors):
+        return Nested(problem, workers, nesting)
     from .crossed import Crossed
 
     return Crossed(problem, workers)

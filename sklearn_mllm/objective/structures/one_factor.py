@@ -1,7 +1,4 @@
-"""One grouping factor with any number of columns: H is block diagonal, one k x k block a level.
-
-Rows are sorted by level, so every sum over a level is a segment sum.
-"""
+"""One grouping factor with any number of columns: H is block diagonal, one k x k block a level."""
 
 from __future__ import annotations
 
@@ -9,7 +6,8 @@ import numpy as np
 
 from ...design.problem import Problem
 from .. import blocks as bl
-from ..rows import BLOCK_ROWS, Workers
+from ..level_sums import LevelSums
+from ..rows import Workers
 from .base import Factorization, Structure
 
 __all__ = ["OneFactor"]
@@ -21,135 +19,17 @@ class OneFactor(Structure):
     def __init__(self, problem: Problem, workers: Workers) -> None:
         super().__init__(problem, workers)
         (factor,) = problem.factors
-        self.Z = factor.Z
-        self.codes = factor.codes
         self.k, self.n_levels = self.shapes[0]
-        self.counts = np.bincount(factor.codes, minlength=self.n_levels)
-        starts = np.concatenate([[0], np.cumsum(self.counts)])
-        self.tasks = []
-        first = 0
-        while first < self.n_levels:
-            last = int(np.searchsorted(starts, starts[first] + BLOCK_ROWS, side="right")) - 1
-            last = min(max(last, first + 1), self.n_levels)
-            rows = slice(int(starts[first]), int(starts[last]))
-            self.tasks.append((slice(first, last), rows, starts[first:last] - starts[first]))
-            first = last
-        self._pairs = [(a, b) for a in range(self.k) for b in range(a + 1)]
-        self._buffer = np.empty(problem.n)
-
-    # -- row space -----------------------------------------------------------------------------
+        self.by_level = LevelSums(factor.codes, factor.n_levels, factor.Z, workers)
 
     def predictor(self, b: np.ndarray, eta0: np.ndarray | None, out: np.ndarray) -> np.ndarray:
-        (effects,) = self.parts(b)
-
-        def work(task) -> None:
-            _, rows, _ = task
-            codes = self.codes[rows]
-            target = out[rows]
-            if self.Z is None:
-                if eta0 is None:
-                    np.take(effects[0], codes, out=target, mode="clip")
-                else:
-                    np.add(np.take(effects[0], codes), eta0[rows], out=target)
-                return
-            if eta0 is None:
-                target[...] = 0.0
-            elif out is not eta0:
-                target[...] = eta0[rows]
-            for a in range(self.k):
-                target += np.take(effects[a], codes) * self.Z[a, rows]
-
-        self.workers.map(work, self.tasks)
-        return out
-
-    def segment_sums(self, columns) -> np.ndarray:
-        """Sums over levels of several row vectors.
-
-        `columns(rows)` yields the row vectors of one block; shape (number of them, J).
-        """
-
-        def work(task):
-            levels, rows, starts = task
-            return levels, [np.add.reduceat(column, starts) for column in columns(rows)]
-
-        parts = self.workers.map(work, self.tasks)
-        out = np.empty((len(parts[0][1]), self.n_levels))
-        for levels, sums in parts:
-            for target, values in zip(out, sums, strict=True):
-                target[levels] = values
-        return out
+        return self.by_level.predictor(self.parts(b)[0], eta0, out)
 
     def sums(self, v: np.ndarray) -> np.ndarray:
-        if self.Z is None:
-            return self.segment_sums(lambda rows: (v[rows],)).ravel()
-        return self.segment_sums(
-            lambda rows: (v[rows] * self.Z[a, rows] for a in range(self.k))
-        ).ravel()
-
-    def crossed_sums(self, w: np.ndarray, X: np.ndarray) -> np.ndarray:
-        """Z' diag(w) X per level, shape (k, p, J)."""
-        p = X.shape[0]
-
-        def columns(rows):
-            for a in range(self.k):
-                wz = w[rows] if self.Z is None else w[rows] * self.Z[a, rows]
-                for j in range(p):
-                    yield wz * X[j, rows]
-
-        if p == 0:
-            return np.zeros((self.k, 0, self.n_levels))
-        return self.segment_sums(columns).reshape(self.k, p, self.n_levels)
-
-    def gram(self, w: np.ndarray) -> np.ndarray:
-        """Z' diag(w) Z per level, shape (k, k, J)."""
-        if self.Z is None:
-            return self.segment_sums(lambda rows: (w[rows],))[None]
-
-        def columns(rows):
-            z = self.Z[:, rows]
-            for a in range(self.k):
-                wz = w[rows] * z[a]
-                for b in range(a + 1):
-                    yield wz * z[b]
-
-        packed = self.segment_sums(columns)
-        out = np.empty((self.k, self.k, self.n_levels))
-        for (a, b), values in zip(self._pairs, packed, strict=True):
-            out[a, b] = values
-            out[b, a] = values
-        return out
-
-    def pair_columns(self, rows: slice):
-        """The distinct products z_a z_b of a block of rows, in the order of `_pairs`."""
-        z = self.Z[:, rows]
-        for a, b in self._pairs:
-            yield z[a] * z[b]
-
-    def quadratic(self, M: np.ndarray, out: np.ndarray) -> np.ndarray:
-        """z_i' M_j z_i of each row for symmetric M of shape (k, k, J), written to `out`."""
-
-        def work(task) -> None:
-            _, rows, _ = task
-            codes = self.codes[rows]
-            if self.Z is None:
-                np.take(M[0, 0], codes, out=out[rows], mode="clip")
-                return
-            target = out[rows]
-            target[...] = 0.0
-            for (a, b), zz in zip(self._pairs, self.pair_columns(rows), strict=True):
-                value = np.take(M[a, b], codes)
-                value *= zz
-                if a != b:
-                    value *= 2.0
-                target += value
-
-        self.workers.map(work, self.tasks)
-        return out
-
-    # -- the four operations ---------------------------------------------------------------------
+        return self.by_level.sums(v).ravel()
 
     def factorize(self, W: np.ndarray, matrices: list[np.ndarray]) -> BlockDiagonal:
-        return BlockDiagonal(self, self.gram(W), matrices[0])
+        return BlockDiagonal(self, self.by_level.gram(W), matrices[0])
 
     def independent_sums(self, v: np.ndarray) -> np.ndarray:
         return self.parts(v)[0].sum(axis=0)
@@ -197,7 +77,7 @@ class BlockDiagonal(Factorization):
         return bl.solve(self.factor, blocks).swapaxes(0, 1).reshape(rhs.shape)
 
     def leverages(self) -> np.ndarray:
-        return self.structure.quadratic(self.conditional_covariance, self.structure._buffer)
+        return self.structure.by_level.quadratic(self.conditional_covariance)
 
     def theta_traces(self) -> list[np.ndarray]:
         return [np.einsum("abj,bcj->ca", self.inverse, self.LtG)]

@@ -1,0 +1,191 @@
+"""The four operations of every structure against dense linear algebra, and which one is chosen."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from sklearn_mllm.design.build import build_problem
+from sklearn_mllm.formula import RandomMatrices
+from sklearn_mllm.links import get_link
+from sklearn_mllm.objective.laplace import LaplaceObjective
+from sklearn_mllm.objective.rows import Workers
+from sklearn_mllm.objective.structures import choose
+from sklearn_mllm.objective.structures.crossed import Crossed
+from sklearn_mllm.objective.structures.nested import Nested
+from sklearn_mllm.objective.structures.one_factor import OneFactor
+
+
+def _within(generator, codes: np.ndarray, n_outer: int) -> np.ndarray:
+    """Codes of a factor that holds the levels of `codes`, all of its levels in use."""
+    outer = generator.integers(0, n_outer, codes.max() + 1)
+    outer[:n_outer] = np.arange(n_outer)
+    return generator.permutation(n_outer)[outer][codes]
+
+
+def _codes(generator, n: int, n_levels: int) -> np.ndarray:
+    codes = np.concatenate([np.arange(n_levels), generator.integers(0, n_levels, n - n_levels)])
+    return generator.permutation(codes)
+
+
+def design(kind: str, n: int = 300, seed: int = 0, shuffle: bool = False):
+    """A problem of one kind of random effects; `shuffle` gives its rows in another order."""
+    generator = np.random.default_rng(seed)
+    x, z = generator.normal(size=(2, n))
+    ones = np.ones(n)
+    a = _codes(generator, n, 40)
+    b = _within(generator, a, 12)
+    c = _within(generator, b, 4)
+    d, e = _codes(generator, n, 9), _codes(generator, n, 5)
+    vector = np.column_stack([ones, x])
+    layouts = {
+        "one": [("a", a, vector), ("a", a, z[:, None])],
+        "nested": [("b", b, None), ("a", a, None)],
+        "nested, three levels": [("c", c, None), ("a", a, z[:, None]), ("b", b, vector)],
+        "nested, same columns": [("c", c, vector), ("b", b, vector), ("a", a, vector)],
+        "crossed": [("d", d, None), ("a", a, None)],
+        "crossed, three factors": [("d", d, vector), ("a", a, None), ("e", e, z[:, None])],
+        "nested and crossed": [("b", b, vector), ("a", a, None), ("d", d, None), ("d", d, x[:, None])],
+        "each row a level": [("o", generator.permutation(n), None), ("a", a, vector)],
+        "the same groups twice": [("a", a, None), ("relabelled", generator.permutation(40)[a], None)],
+    }  # fmt: skip
+    order = np.random.default_rng(7).permutation(n) if shuffle else np.arange(n)
+    y = (generator.random(n) < 1.0 / (1.0 + np.exp(-x - 0.8 * generator.normal(size=40)[a]))) * 1.0
+    random = []
+    for group, codes, Z in layouts[kind]:
+        effects = tuple(f"z{i}" for i in range(1 if Z is None else Z.shape[1]))
+        levels = tuple(str(level) for level in range(codes.max() + 1))
+        Z = None if Z is None else Z[order]
+        random.append(RandomMatrices(group, effects, levels, codes[order].astype(np.intp), Z))
+    X = np.column_stack([ones, x])[order]
+    return build_problem(X, y[order], None, None, random, scale=False).problem
+
+
+KINDS = {
+    "one": OneFactor,
+    "nested": Nested,
+    "nested, three levels": Nested,
+    "nested, same columns": Nested,
+    "crossed": Crossed,
+    "crossed, three factors": Crossed,
+    "nested and crossed": Crossed,
+    "each row a level": Nested,
+    "the same groups twice": Nested,
+}
+
+
+def dense_design(problem) -> np.ndarray:
+    """Z, shape (n, q), in the layout of `u`."""
+    blocks = []
+    for factor in problem.factors:
+        indicator = np.eye(factor.n_levels)[factor.codes]
+        columns = [np.ones(problem.n)] if factor.Z is None else factor.Z
+        blocks.extend(indicator * column[:, None] for column in columns)
+    return np.hstack(blocks)
+
+
+def random_matrices(objective, generator) -> tuple[list[np.ndarray], np.ndarray]:
+    matrices = objective.layout.matrices(generator.normal(size=objective.layout.n_theta))
+    Lambda = np.zeros((objective.structure.q,) * 2)
+    for part, matrix, (_, J) in zip(
+        objective.structure.slices, matrices, objective.structure.shapes, strict=True
+    ):
+        Lambda[part, part] = np.kron(matrix, np.eye(J))
+    return matrices, Lambda
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_four_operations_are_those_of_dense_algebra(kind):
+    problem = design(kind)
+    objective = LaplaceObjective(problem, get_link("logit"))
+    structure = objective.structure
+    assert type(structure) is KINDS[kind]
+    generator = np.random.default_rng(1)
+    matrices, Lambda = random_matrices(objective, generator)
+    W = generator.uniform(0.05, 0.3, problem.n)
+    ZL = dense_design(problem) @ Lambda
+    H = ZL.T @ (W[:, None] * ZL) + np.eye(structure.q)
+    inverse = np.linalg.inv(H)
+
+    F = structure.factorize(W, matrices)
+    assert F.definite
+    np.testing.assert_allclose(F.logdet, np.linalg.slogdet(H)[1], rtol=1e-12)
+    rhs = generator.normal(size=(3, structure.q))
+    np.testing.assert_allclose(F.solve(rhs), rhs @ inverse, rtol=1e-9, atol=1e-11)
+    np.testing.assert_allclose(F.solve(rhs[0]), inverse @ rhs[0], rtol=1e-9, atol=1e-11)
+    leverages = np.einsum("ia,ab,ib->i", ZL, inverse, ZL)
+    np.testing.assert_allclose(F.leverages(), leverages, rtol=1e-9, atol=1e-12)
+    traces = inverse @ (ZL.T @ (W[:, None] * dense_design(problem)))
+    blocks = F.inverse_blocks()
+    for part, block, trace, (k, J) in zip(
+        structure.slices, blocks, F.theta_traces(), structure.shapes, strict=True
+    ):
+        own = inverse[part, part].reshape(k, J, k, J)
+        np.testing.assert_allclose(block, np.einsum("ajbj->abj", own), rtol=1e-9, atol=1e-12)
+        expected = np.einsum("ajbj->ba", traces[part, part].reshape(k, J, k, J))
+        np.testing.assert_allclose(trace, expected, rtol=1e-9, atol=1e-10)
+
+    v = generator.normal(size=problem.n)
+    u = generator.normal(size=structure.q)
+    Z = dense_design(problem)
+    np.testing.assert_allclose(structure.sums(v), Z.T @ v, rtol=1e-11, atol=1e-12)
+    eta = structure.predictor(u, v, np.empty(problem.n))
+    np.testing.assert_allclose(eta, v + Z @ u, rtol=1e-11, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("link", ["logit", "cloglog"])
+def test_gradient_is_the_slope_of_the_value(kind, link):
+    objective = LaplaceObjective(design(kind), get_link(link))
+    generator = np.random.default_rng(2)
+    theta = np.where(objective.layout.diagonal, 0.7, 0.2)
+    phi = np.concatenate([[-0.2, 0.3], theta]) + 0.05 * generator.normal(
+        size=objective.n_parameters
+    )
+    gradient = objective.evaluate(phi, 1e-24).gradient
+    for i in range(phi.shape[0]):
+        values = []
+        for factor in (-2, -1, 1, 2):
+            moved = phi.copy()
+            moved[i] += factor * 1e-3
+            values.append(objective.evaluate(moved, 1e-24).value)
+        slope = (values[0] - 8 * values[1] + 8 * values[2] - values[3]) / 12e-3
+        np.testing.assert_allclose(gradient[i], slope, rtol=1e-7, atol=1e-7)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_order_of_rows_changes_nothing(kind):
+    phi = None
+    results = []
+    for shuffle in (False, True):
+        problem = design(kind, shuffle=shuffle)
+        objective = LaplaceObjective(problem, get_link("logit"))
+        if phi is None:
+            theta = np.where(objective.layout.diagonal, 0.9, -0.3)
+            phi = np.concatenate([[0.1, 0.4], theta])
+        results.append(objective.evaluate(phi))
+    np.testing.assert_allclose(results[0].value, results[1].value, rtol=1e-12)
+    np.testing.assert_allclose(results[0].gradient, results[1].gradient, rtol=1e-8, atol=1e-9)
+
+
+def test_nested_algebra_is_that_of_crossed_factors():
+    problem = design("nested, three levels", n=900)
+    link = get_link("logit")
+    nested, crossed = LaplaceObjective(problem, link), LaplaceObjective(problem, link)
+    crossed.structure = Crossed(problem, Workers())
+    phi = np.concatenate([[0.2, -0.4], np.where(nested.layout.diagonal, 0.8, 0.3)])
+    a, b = nested.evaluate(phi), crossed.evaluate(phi)
+    np.testing.assert_allclose(a.value, b.value, rtol=1e-13)
+    np.testing.assert_allclose(a.gradient, b.gradient, rtol=1e-9, atol=1e-10)
+
+
+def test_one_row_out_of_place_makes_factors_crossed():
+    problem = design("nested")
+    codes = problem.factors[1].codes.copy()
+    codes[-1] = 0 if codes[-1] else 1
+    assert type(choose(problem, Workers())) is Nested
+    moved = replace(problem.factors[1], codes=codes)
+    problem = replace(problem, factors=(problem.factors[0], moved))
+    assert type(choose(problem, Workers())) is Crossed
