@@ -33,7 +33,7 @@ class Complete:
     rows: np.ndarray | None
 
     def known(self, levels: dict, numeric_levels: dict) -> dict:
-        """Design columns as arrays and Categoricals, with no level that was not learnt.
+        """Design columns, with no level that was not learnt.
 
         Raises
         ------
@@ -138,16 +138,12 @@ def _refuse_infinite(column: np.ndarray | Coded, name: str, keep: np.ndarray | N
 
 
 def take_levels(design: dict) -> tuple[dict, dict[str, Levels | None]]:
-    """Columns as arrays and Categoricals of the levels that occur, and these levels."""
+    """Columns with the levels that occur only, and these levels."""
     columns, levels = {}, {}
     for name, column in design.items():
-        if isinstance(column, Coded):
-            column = column.observed()
-            levels[name] = Levels(column.levels)
-            columns[name] = column.categorical()
-        else:
-            levels[name] = None
-            columns[name] = column
+        coded = isinstance(column, Coded)
+        columns[name] = column.observed() if coded else column
+        levels[name] = Levels(columns[name].levels) if coded else None
     return columns, levels
 
 
@@ -169,12 +165,12 @@ def recoded(column: np.ndarray | Coded, levels: Levels | None, name: str) -> np.
     return numbers[column.codes]
 
 
-def _all_known(column: Coded, name: str):
+def _all_known(column: Coded, name: str) -> Coded:
     if column.codes.size and column.codes.min() == UNKNOWN:
         raise _new_levels(
             name, _distinct(take(column.origin, column.codes == UNKNOWN)), column.levels.tolist()
         )
-    return column.categorical()
+    return column
 
 
 def _distinct(column: np.ndarray | Coded) -> list:

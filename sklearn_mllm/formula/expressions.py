@@ -5,6 +5,7 @@ What formulaic is given to evaluate is written here from the tree, never copied 
 
 from __future__ import annotations
 
+import ast
 from dataclasses import dataclass
 
 from .functions import CONTRASTS, FUNCTIONS
@@ -45,6 +46,8 @@ def factor_of(node: Node, text: str) -> Factor:
     written, _ = writer.expression(node)
     if not writer.columns:
         raise error_at(text, node.at, "no column stands in this term")
+    # one spelling for all: (x) * 2 and x*2 are the same factor
+    written = ast.unparse(ast.parse(written, mode="eval"))
     return Factor(written, tuple(writer.columns), tuple(writer.as_levels))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache, wraps
 
-__all__ = ["CONTRASTS", "FUNCTIONS", "Function", "evaluation_context"]
+__all__ = ["CONTRASTS", "FUNCTIONS", "Function", "arithmetic_context", "evaluation_context"]
 
 
 @dataclass(frozen=True)
@@ -92,12 +92,20 @@ _NUMPY = (
 
 
 @lru_cache(maxsize=1)
+def arithmetic_context() -> dict[str, Callable]:
+    """Functions that learn nothing: their value at a row depends on that row alone."""
+    import numpy as np
+
+    return {"I": lambda x: x, **{name: getattr(np, name) for name in _NUMPY}}
+
+
+@lru_cache(maxsize=1)
 def evaluation_context() -> dict[str, Callable]:
     """All names, beyond columns, under which formulaic finds something."""
-    import numpy as np
     from formulaic.transforms import TRANSFORMS
 
-    context = {name: getattr(np, name) for name in _NUMPY}
+    context = dict(arithmetic_context())
+    del context["I"]
     # beyond the training range a basis goes on, as in R, instead of ending the prediction
     context["bs"] = _stateful(TRANSFORMS["bs"], extrapolation="extend")
     context["ns"] = _stateful(TRANSFORMS["cs"], constraints="center")

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-from .expressions import factor_of
+from .expressions import Factor, factor_of
 from .grammar import Bar, Binary, Call, Group, Name, Node, Sum, read
 from .names import alias, display, quote
-from .terms import Terms, expand
+from .terms import Side, expand
 from .tokens import FormulaError, error_at
 
 __all__ = [
-    "Cbind", "Fixed", "ParsedFormula", "RandomTerm", "default_formula", "expand_fixed", "parse",
+    "Cbind", "ParsedFormula", "RandomTerm", "Side", "default_formula", "expand_fixed", "parse",
 ]  # fmt: skip
 
 
@@ -30,43 +30,24 @@ class RandomTerm:
 
     Attributes
     ----------
-    effects : str
-        The left of the bar, for formulaic.
+    side : Side
+        The left of the bar.
     grouping : tuple of str
         Columns whose combinations are the levels.
-    columns : tuple of str
-        Columns of the effects.
-    as_levels : tuple of str
-        Those of them that stand in C().
     """
 
-    effects: str
+    side: Side
     grouping: tuple[str, ...]
-    columns: tuple[str, ...]
-    as_levels: tuple[str, ...] = ()
+
+    @property
+    def effects(self) -> str:
+        """The left of the bar, every term written out."""
+        return self.side.text
 
     @property
     def label(self) -> str:
         """The grouping columns joined by ':'."""
         return ":".join(self.grouping)
-
-
-@dataclass(frozen=True)
-class Fixed:
-    """The fixed side without random-effect terms.
-
-    Attributes
-    ----------
-    text : str
-        For formulaic, every term written out.
-    columns : tuple of str
-    as_levels : tuple of str
-        Columns that stand in C().
-    """
-
-    text: str
-    columns: tuple[str, ...]
-    as_levels: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -79,12 +60,11 @@ class ParsedFormula:
         As given.
     response : str, Cbind or None
         Expression of the left side, for formulaic.
-    fixed_side : Fixed
+    fixed_side : Side
         The right side without random-effect terms, offsets and `.`.
     random : tuple of RandomTerm
-    offset : str or None
-        Sum of the offset() terms, for formulaic.
-    offset_columns : tuple of str
+    offset_factor : Factor or None
+        Sum of the offset() terms.
     columns : tuple of str
         Columns of the fixed side, the effects and the offset.
     as_levels : tuple of str
@@ -97,10 +77,9 @@ class ParsedFormula:
 
     text: str
     response: str | Cbind | None
-    fixed_side: Fixed
+    fixed_side: Side
     random: tuple[RandomTerm, ...]
-    offset: str | None
-    offset_columns: tuple[str, ...]
+    offset_factor: Factor | None
     columns: tuple[str, ...]
     as_levels: tuple[str, ...]
     response_columns: tuple[str, ...]
@@ -109,7 +88,7 @@ class ParsedFormula:
 
     @property
     def fixed(self) -> str:
-        """The right side for formulaic, with `.` as written."""
+        """The right side without random-effect terms and offsets, with `.` as written."""
         return self.fixed_side.text + (" + ." if self.has_dot else "")
 
     @property
@@ -157,11 +136,12 @@ def parse(text: str) -> ParsedFormula:
     side = expand(right, text)
     random = tuple(term for bar in side.bars for term in _random_terms(bar, text))
     _refuse_repeated(random)
-    used = dict.fromkeys(side.columns)
+    fixed = side.side()
+    used = dict.fromkeys(fixed.columns)
     for term in random:
-        used.update(dict.fromkeys(term.columns))
-    offset_columns = tuple(dict.fromkeys(c for o in side.offsets for c in o.columns))
-    used.update(dict.fromkeys(offset_columns))
+        used.update(dict.fromkeys(term.side.columns))
+    offset = _sum_of(side.offsets)
+    used.update(dict.fromkeys(() if offset is None else offset.columns))
     mentioned = {**side.mentioned, **used}
     groupings = dict.fromkeys(c for term in random for c in term.grouping)
     whole = (response.successes, response.failures) if isinstance(response, Cbind) else (response,)
@@ -171,23 +151,27 @@ def parse(text: str) -> ParsedFormula:
                 f"formula: the response {name!r} also stands at the right side of {text!r}; take it "
                 "away there"
             )
-    fixed = _fixed(side)
-    levels = [*fixed.as_levels, *(c for term in random for c in term.as_levels)]
-    offset = " + ".join(f"({o.text})" for o in side.offsets) or None
+    levels = [*fixed.as_levels, *(c for term in random for c in term.side.as_levels)]
     return ParsedFormula(
-        text, response, fixed, random, offset, offset_columns, tuple(used),
+        text, response, fixed, random, offset, tuple(used),
         tuple(dict.fromkeys(levels)), response_columns, tuple(mentioned), side.has_dot,
     )  # fmt: skip
 
 
 @lru_cache(maxsize=128)
-def expand_fixed(text: str, dot: tuple[str, ...]) -> Fixed:
+def expand_fixed(text: str, dot: tuple[str, ...]) -> Side:
     """The fixed side of a formula with columns for its `.`."""
-    return _fixed(expand(read(text)[1], text, dot))
+    return expand(read(text)[1], text, dot).side()
 
 
-def _fixed(side: Terms) -> Fixed:
-    return Fixed(side.text(side.intercept is not False), side.columns, side.as_levels)
+def _sum_of(offsets: list[Factor]) -> Factor | None:
+    if not offsets:
+        return None
+    columns = dict.fromkeys(c for o in offsets for c in o.columns)
+    text = " + ".join(f"({o.text})" for o in offsets)
+    return Factor(
+        text, tuple(columns), tuple(dict.fromkeys(c for o in offsets for c in o.as_levels))
+    )
 
 
 def _response(node: Node, text: str) -> tuple[str | Cbind, tuple[str, ...]]:
@@ -221,16 +205,12 @@ def _random_terms(bar: Bar, text: str) -> list[RandomTerm]:
     out = []
     for grouping in _groupings(bar, text):
         if not bar.double:
-            effects = left.text(intercept)
-            out.append(RandomTerm(effects, grouping, left.columns, left.as_levels))
+            out.append(RandomTerm(left.side(), grouping))
             continue
         # (a + b || g) is (1 | g) + (0 + a | g) + (0 + b | g)
         if intercept:
-            out.append(RandomTerm("1", grouping, ()))
-        for term in left.ordered:
-            one = Terms()
-            one.add(term)
-            out.append(RandomTerm(one.text(False), grouping, one.columns, one.as_levels))
+            out.append(RandomTerm(Side(True, ()), grouping))
+        out.extend(RandomTerm(Side(False, (term,)), grouping) for term in left.ordered)
     return out
 
 

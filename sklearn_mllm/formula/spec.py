@@ -8,11 +8,12 @@ import numpy as np
 
 from .columns import read_columns, require
 from .complete import Complete, complete_rows, recoded, take_levels
+from .expressions import Factor
 from .grouping import Grouping
 from .levels import Levels
-from .matrix import Design, evaluate, learn_design
+from .matrix import Design, evaluate
 from .names import alias, display
-from .parse import Cbind, Fixed, ParsedFormula, expand_fixed
+from .parse import Cbind, ParsedFormula, Side, expand_fixed
 from .tokens import FormulaError
 
 __all__ = ["Matrices", "ModelSpec", "RandomMatrices", "response_values"]
@@ -149,14 +150,14 @@ class ModelSpec:
             for name in dict.fromkeys((*fixed.as_levels, *parsed.as_levels))
             if levels[name] is None
         }
-        design_fixed, X = learn_design(fixed.text, fixed.columns, columns, n)
+        design_fixed, X = Design.learn(fixed, columns, numeric, n)
         random, effects = [], []
         learnt: dict[tuple[str, ...], tuple[Grouping, np.ndarray]] = {}
         for term in parsed.random:
             if term.grouping not in learnt:
                 learnt[term.grouping] = Grouping.learn(term.grouping, complete.groups)
             grouping, codes = learnt[term.grouping]
-            one, Z = learn_design(term.effects, term.columns, columns, n)
+            one, Z = Design.learn(term.side, columns, numeric, n)
             if not one.names:
                 raise FormulaError(
                     f"formula: the random-effects term ({display(term.effects)} | {term.label}) has "
@@ -166,11 +167,14 @@ class ModelSpec:
             random.append(_random_matrices(one, grouping, codes, Z))
         _refuse_repeated(parsed, effects)
         offset_design, offset = None, None
-        if parsed.offset is not None:
-            offset_design, values = learn_design(
-                f"0 + I({parsed.offset})", parsed.offset_columns, columns, n
-            )
-            offset = values.sum(axis=1)
+        if parsed.offset_factor is not None:
+            offset_design, values = Design.learn(_whole(parsed.offset_factor), columns, numeric, n)
+            if values.shape[1] != 1:
+                raise FormulaError(
+                    f"formula: offset {display(parsed.offset_factor.text)!r} is not one number for "
+                    "each row"
+                )
+            offset = values[:, 0]
         spec = cls(
             parsed, design_fixed, tuple(effects), offset_design,
             tuple(learnt[t.grouping][0] for t in parsed.random), levels, numeric,
@@ -247,7 +251,7 @@ class ModelSpec:
         X = self.fixed.replay(columns, complete.n)
         offset = None
         if self.offset is not None:
-            offset = self.offset.replay(columns, complete.n).sum(axis=1)
+            offset = self.offset.replay(columns, complete.n)[:, 0]
         return Matrices(X, self.fixed.names, tuple(terms), offset, complete.rows)
 
 
@@ -289,7 +293,12 @@ def response_values(parsed: ParsedFormula, table, keep: np.ndarray | None = None
     return whole
 
 
-def _fixed(parsed: ParsedFormula, table) -> Fixed:
+def _whole(factor: Factor) -> Side:
+    """One expression as a side of its own."""
+    return Side(False, ((replace(factor, text=f"I({factor.text})"),),))
+
+
+def _fixed(parsed: ParsedFormula, table) -> Side:
     """The fixed side, with `.` for every column that is not used otherwise."""
     if not parsed.has_dot:
         return parsed.fixed_side

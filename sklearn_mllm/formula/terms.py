@@ -7,17 +7,59 @@ is the term without factors.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from .expressions import Factor, factor_of
 from .grammar import Bar, Binary, Call, Dot, Group, Name, Node, Number, Sum
 from .names import alias
 from .tokens import error_at
 
-__all__ = ["Terms", "expand"]
+__all__ = ["Side", "Terms", "expand"]
 
 _MOST = 20_000
 
 Term = tuple[Factor, ...]
+
+
+@dataclass(frozen=True)
+class Side:
+    """Terms of a fixed side, or of the left of a bar, by degree and then as written.
+
+    Attributes
+    ----------
+    intercept : bool
+    terms : tuple of tuple of Factor
+        Without the intercept.
+    """
+
+    intercept: bool
+    terms: tuple[Term, ...]
+
+    @cached_property
+    def factors(self) -> tuple[Factor, ...]:
+        """Each factor once."""
+        return tuple(dict.fromkeys(f for term in self.terms for f in term))
+
+    @cached_property
+    def indices(self) -> tuple[tuple[int, ...], ...]:
+        """Each term as places in `factors`."""
+        place = {factor: i for i, factor in enumerate(self.factors)}
+        return tuple(tuple(place[f] for f in term) for term in self.terms)
+
+    @cached_property
+    def columns(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(c for f in self.factors for c in f.columns))
+
+    @cached_property
+    def as_levels(self) -> tuple[str, ...]:
+        """Columns that stand in C()."""
+        return tuple(dict.fromkeys(c for f in self.factors for c in f.as_levels))
+
+    @cached_property
+    def text(self) -> str:
+        """Every term written out."""
+        terms = [":".join(f.text for f in term) for term in self.terms]
+        return " + ".join(["1" if self.intercept else "0", *terms])
 
 
 @dataclass
@@ -48,27 +90,13 @@ class Terms:
         self.terms.setdefault(frozenset(term), term)
 
     @property
-    def ordered(self) -> list[Term]:
+    def ordered(self) -> tuple[Term, ...]:
         """Terms by degree, then as written."""
-        return sorted(self.terms.values(), key=len)
+        return tuple(sorted(self.terms.values(), key=len))
 
-    @property
-    def factors(self) -> list[Factor]:
-        return list(dict.fromkeys(f for term in self.ordered for f in term))
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(c for f in self.factors for c in f.columns))
-
-    @property
-    def as_levels(self) -> tuple[str, ...]:
-        """Columns that stand in C()."""
-        return tuple(dict.fromkeys(c for f in self.factors for c in f.as_levels))
-
-    def text(self, intercept: bool) -> str:
-        """For formulaic."""
-        terms = [":".join(f.text for f in term) for term in self.ordered]
-        return " + ".join(["1" if intercept else "0", *terms])
+    def side(self) -> Side:
+        """The terms; an intercept that is not mentioned is there."""
+        return Side(self.intercept is not False, self.ordered)
 
 
 def expand(node: Node, text: str, dot: tuple[str, ...] | None = None) -> Terms:

@@ -119,16 +119,11 @@ def fixed_terms(model) -> list[FixedTerm]:
     from ..formula.names import display
 
     design = model.spec_.fixed
-    if design.encoded is None:
-        return [
-            FixedTerm(name, frozenset() if name == "Intercept" else frozenset([name]), (j,))
-            for j, name in enumerate(design.names)
-        ]
     out = []
-    for term, columns in design.encoded.term_indices.items():
-        factors = frozenset(display(str(f)) for f in term.factors if str(f) != "1")
-        name = display(str(term)) if factors else "Intercept"
-        out.append(FixedTerm(name, factors, tuple(columns)))
+    for term in design.terms:
+        factors = [display(design.factors[i].text) for i in term.factors]
+        name = ":".join(factors) if factors else "Intercept"
+        out.append(FixedTerm(name, frozenset(factors), tuple(term.columns)))
     return out
 
 

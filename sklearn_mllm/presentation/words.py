@@ -93,16 +93,14 @@ def effect_words(design) -> dict[str, list[str]]:
     design : Design
         The fixed side of a formula.
     """
+    from ..formula.names import display
+
     out = {name: [name] for name in design.names}
-    if design.encoded is None:
-        return out
-    at = 0
-    for encoded in design.encoded.structure:
-        expressions = [f.expr for f in encoded.term.factors if f.expr != "1"]
-        for raw in encoded.columns:
-            name, at = design.names[at], at + 1
-            pattern = ":".join(rf"{re.escape(e)}(?:\[(.*)\])?" for e in expressions)
-            found = re.fullmatch(pattern, str(raw), flags=re.DOTALL) if expressions else None
+    for term in design.terms:
+        expressions = [design.factors[i].text for i in term.factors]
+        pattern = ":".join(rf"{re.escape(display(e))}(?:\[(.*)\])?" for e in expressions)
+        for name in (design.names[j] for j in term.columns):
+            found = re.fullmatch(pattern, name, flags=re.DOTALL) if expressions else None
             if found is not None:
                 pairs = zip(expressions, found.groups(), strict=True)
                 out[name] = [_factor_words(e, suffix) for e, suffix in pairs]
@@ -115,38 +113,17 @@ def reference_point(design) -> list[str]:
     Factors are at their reference level, or averaged over levels where the contrasts sum to zero.
     An expression that is zero where its columns are is not repeated.
     """
-    from ..formula.names import display
-
-    if design.encoded is None:
-        return [f"{display(c)} = 0" for c in design.columns]
-    expressions = list(
-        dict.fromkeys(
-            f.expr for e in design.encoded.structure for f in e.term.factors if f.expr != "1"
-        )
-    )
+    expressions = [factor.text for factor in design.factors]
     out = []
-    for expression in expressions:
-        kind, state = design.encoded.encoder_state.get(expression, (None, {}))
-        if "contrasts" in state or getattr(kind, "value", None) == "categorical":
-            out.append(_reference_level(expression, state))
-        elif not _zero_with_columns(expression, expressions, design):
-            out.append(f"{_factor_words(expression, None)} = 0")
+    for factor in design.factors:
+        label = _factor_words(factor.text, None)
+        if factor.reference is not None:
+            out.append(f"{label} = {factor.reference}")
+        elif factor.is_coded:
+            out.append(f"{label} averaged over its levels")
+        elif not _zero_with_columns(factor.text, expressions, design):
+            out.append(f"{label} = 0")
     return list(dict.fromkeys(out))
-
-
-def _reference_level(expression: str, state: dict) -> str:
-    from ..formula.levels import text_of
-
-    label = _factor_words(expression, None)
-    coding = state.get("contrasts")
-    kind = type(getattr(coding, "contrasts", None)).__name__
-    levels = list(getattr(coding, "levels", None) or state.get("categories", ()))
-    if kind not in ("TreatmentContrasts", "NoneType"):
-        return f"{label} averaged over its levels"
-    base = getattr(getattr(coding, "contrasts", None), "base", None)
-    if base in levels:
-        return f"{label} = {text_of(base)}"
-    return f"{label} = {text_of(levels[0])}" if levels else label
 
 
 def _zero_with_columns(expression: str, expressions: list[str], design) -> bool:

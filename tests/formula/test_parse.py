@@ -63,7 +63,6 @@ def test_terms_as_in_r(text, fixed):
         ("~ I(age**2)", "1 + I(age ** 2)"),
         ("~ I( age  ^2 )", "1 + I(age ** 2)"),
         ("~ I(-x^2)", "1 + I(-x ** 2)"),
-        ("~ I(x^-1)", "1 + I(x ** -1)"),
         ("~ I(2^x^2)", "1 + I(2 ** x ** 2)"),
         ("~ I((a + b)*2 - a/b)", "1 + I((a + b) * 2 - a / b)"),
         ("~ I(a - (b - 1))", "1 + I(a - (b - 1))"),
@@ -79,7 +78,7 @@ def test_terms_as_in_r(text, fixed):
         ("~ bs(x, df=5) + bs(x, knots = c(1, -2.5))", "1 + bs(x, df=5) + bs(x, knots=[1, -2.5])"),
         ("~ bs(x, 5, intercept = FALSE)", "1 + bs(x, 5, include_intercept=False)"),
         ("~ poly(x, 2L)", "1 + poly(x, 2)"),
-        ("~ I(1e-3*x) + I(.5*x)", "1 + I(1e-3 * x) + I(.5 * x)"),
+        ("~ I(1e-3*x) + I(.5*x)", "1 + I(0.001 * x) + I(0.5 * x)"),
         ("~ scale(log(x)) + ceiling(x)", "1 + scale(log(x)) + ceil(x)"),
         ("~ I(pi*x)", "1 + I(3.141592653589793 * x)"),
         ("~ log(x):a + log(x)", "1 + log(x) + log(x):a"),
@@ -153,11 +152,11 @@ def test_left_side():
 
 def test_offset():
     parsed = parse("y ~ x + offset(log(n)) + offset(z) + (1 | g)")
-    assert parsed.offset == "(log(n)) + (z)"
-    assert parsed.offset_columns == ("n", "z")
+    assert parsed.offset_factor.text == "(log(n)) + (z)"
+    assert parsed.offset_factor.columns == ("n", "z")
     assert parsed.fixed == "1 + x"
     assert parsed.columns == ("x", "n", "z")
-    assert parse("cbind(s, n - s) ~ offset(log(n))").offset == "(log(n))"
+    assert parse("cbind(s, n - s) ~ offset(log(n))").offset_factor.text == "(log(n))"
 
 
 def test_names_of_columns():
