@@ -61,7 +61,7 @@ def _factorize(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             "missing='drop'"
         )
     found = np.asarray(found)
-    if found.size > 2 or found.dtype.kind == "f":
+    if found.size > 2 or (found.dtype.kind == "f" and not np.isin(found, (0.0, 1.0)).all()):
         _check_labels(values, found)
     if values.dtype.kind in "US":
         found = found.astype(values.dtype)

@@ -154,13 +154,12 @@ def _factorized(values, name: str, grouping: bool) -> Coded:
     import pandas as pd
 
     try:
-        codes, levels = pd.factorize(values)
+        codes, levels = pd.factorize(getattr(values, "array", values))
     except TypeError as error:
         raise FormulaError(
             f"column {name!r} holds values that cannot be levels, such as lists: {error}"
         ) from error
-    found = np.empty(len(levels), dtype=object)
-    found[:] = list(levels)
+    found = objects(levels)
     try:
         order = np.argsort(found, kind="stable")
     except TypeError as error:
