@@ -8,7 +8,7 @@ import numpy as np
 
 from .arrange import arrange
 from .problem import Factor, Problem, Term
-from .scaling import FixedMap, is_constant, random_map, standardize_fixed
+from .scaling import FixedMap, gather, random_map, standardize_fixed
 
 __all__ = ["Build", "build_problem"]
 
@@ -75,15 +75,10 @@ def build_problem(
         order, factor_order, level_orders = None, (), ()
 
     n, p = X.shape
-    columns = np.empty((p, n))
-    for j in range(p):
-        if order is None or is_constant(X[:, j]):
-            columns[j] = X[:, j]
-        else:
-            np.take(X[:, j], order, out=columns[j], mode="clip")
     if scale:
-        columns, fixed_map = standardize_fixed(columns)
+        columns, fixed_map = standardize_fixed(X, order)
     else:
+        columns = gather(X, order)
         fixed_map = FixedMap(np.arange(p, dtype=np.intp), np.eye(p))
 
     maps: list[np.ndarray] = [np.eye(len(term.effects)) for term in random]
@@ -104,9 +99,10 @@ def build_problem(
             terms[number] = Term(place, start, size)
             start += size
             if term.Z is not None:
-                Z = np.array([_take(term.Z[:, a], order) for a in range(size)], dtype=float)
                 if scale:
-                    Z, maps[number] = random_map(Z, size > 1)
+                    Z, maps[number] = random_map(term.Z, order, size > 1)
+                else:
+                    Z = gather(term.Z, order)
                 stacked.append(Z)
             else:
                 stacked.append(None)
