@@ -53,6 +53,12 @@ def _factorize(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Codes of the sorted labels, without a sort of all values."""
     import pandas as pd
 
+    if values.dtype.kind in "iuf":
+        events = values == 1
+        if (events | (values == 0)).all():
+            both = events.any() and not events.all()
+            found = np.array([0, 1] if both else [int(events.any())], dtype=values.dtype)
+            return events.view(np.int8) if both else np.zeros(len(values), dtype=np.intp), found
     codes, found = pd.factorize(values)
     absent = int((codes < 0).sum())
     if absent:
@@ -61,7 +67,7 @@ def _factorize(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             "missing='drop'"
         )
     found = np.asarray(found)
-    if found.size > 2 or (found.dtype.kind == "f" and not np.isin(found, (0.0, 1.0)).all()):
+    if found.size > 2 or found.dtype.kind == "f":
         _check_labels(values, found)
     if values.dtype.kind in "US":
         found = found.astype(values.dtype)

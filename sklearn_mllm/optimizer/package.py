@@ -221,11 +221,13 @@ def _factors(outcome: Outcome, build: Build, random, covariances) -> tuple[Facto
             S[block, block] = covariances[number]
             effects.extend(random[number].effects)
         A = C @ matrices[f]
-        conditional = np.einsum("ab,bcj,dc->jad", A, inverse[f], A, optimize=True)
+        # A H^-1 A' of each level, (J, k, k)
+        half = np.tensordot(inverse[f], A, axes=(1, 1))
+        conditional = np.tensordot(half, A, axes=(0, 1)).swapaxes(1, 2)
         b = (C @ modes[f]).T
         tangent = None
         if tangents is not None:
-            tangent = np.einsum("ab,mbj->jam", C, tangents[f], optimize=True)
+            tangent = np.tensordot(tangents[f], C, axes=(1, 1)).transpose(1, 2, 0)
         level_order = build.level_orders[f]
         if level_order is not None:
             place = np.empty(J, dtype=np.intp)
