@@ -154,6 +154,8 @@ def _as_array(y) -> np.ndarray:
 
 
 def _column(values: np.ndarray) -> np.ndarray:
+    if values.ndim == 1:
+        return values
     from sklearn.utils.validation import column_or_1d
 
     return column_or_1d(values, warn=True)

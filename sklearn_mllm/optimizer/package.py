@@ -166,7 +166,22 @@ def _residual_quantiles(problem, link, state) -> tuple[float, ...]:
         m = 1.0 if problem.trials is None else problem.trials
         p, q = link.inverse(state.eta), link.complement(state.eta)
         residuals = (problem.successes - m * p) / np.sqrt(np.maximum(m * p * q, 1e-300))
-    return tuple(float(v) for v in np.quantile(residuals, [0.0, 0.25, 0.5, 0.75, 1.0]))
+    return _quartiles(residuals)
+
+
+def _quartiles(values: np.ndarray) -> tuple[float, ...]:
+    """Minimum, quartiles and maximum, interpolated between order statistics; reorders `values`."""
+    last = values.shape[0] - 1
+    inner = [0.25 * last, 0.5 * last, 0.75 * last]
+    places = sorted({int(f(v)) for v in inner for f in (np.floor, np.ceil)})
+    values.partition(places)
+    quartiles = [
+        float(values[int(v)] + (v - int(v)) * (values[int(np.ceil(v))] - values[int(v)]))
+        for v in inner
+    ]
+    # what lies before the first place and behind the last holds the extremes
+    low, high = float(values[: places[0] + 1].min()), float(values[places[-1] :].max())
+    return (low, *quartiles, high)
 
 
 def _mean_outer(term) -> np.ndarray:
