@@ -19,9 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
-HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE))
-sys.path.insert(0, str(HERE.parent / "tests"))
+sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 from agreement_report import write_report
 from engines import EngineFit, OurProblem, fit_glmm, fit_ours, separated
@@ -252,7 +251,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=3000)
     parser.add_argument("--seed", type=int, default=0, help="the first seed")
     parser.add_argument("--kind", choices=list(KINDS), help="one structure only")
-    parser.add_argument("--output", type=Path, default=HERE / "agreement.md")
+    parser.add_argument("--output", type=Path, default=Path(__file__).parent / "agreement.md")
     parser.add_argument("--print", action="store_true", help="print findings, write nothing")
     options = parser.parse_args()
     os.environ.setdefault("RUST_BACKTRACE", "0")

@@ -10,7 +10,7 @@ __all__ = ["difference_hessian"]
 
 #: Step in standardised coordinates: error of order step^2 against rounding of order 1e-11 / step.
 STEP = 2e-4
-#: Modes follow their tangent, so that their error is even in the step and cancels.
+#: Modes follow their tangent from the centre, so that their error is even in the step and cancels.
 MODE_TOL = 1e-10
 
 
@@ -25,14 +25,22 @@ def difference_hessian(objective) -> tuple[np.ndarray, np.ndarray]:
     evaluate(phi, MODE_TOL)
     own = getattr(objective, "mode_tangents", None)
     tangent = mode_tangents(objective) if own is None else own()
-    if tangent.shape[0] == phi.shape[0]:
-        objective.tangent = tangent
+    follows = tangent.shape[0] == phi.shape[0]
+    centre = objective.u
     H = np.empty((phi.shape[0], phi.shape[0]))
     for i in range(phi.shape[0]):
-        high, low = phi.copy(), phi.copy()
-        high[i] += STEP
-        low[i] -= STEP
-        rise = evaluate(high, MODE_TOL).gradient - evaluate(low, MODE_TOL).gradient
+        rise = np.zeros(phi.shape[0])
+        for sign in (1.0, -1.0):
+            moved = phi.copy()
+            moved[i] += sign * STEP
+            if follows:
+                objective.tangent = None
+                objective.u = centre + sign * STEP * tangent[i]
+            rise += sign * evaluate(moved, MODE_TOL).gradient
         H[i] = rise / (2.0 * STEP)
+    if follows:
+        objective.u = centre
     evaluate(phi, MODE_TOL)
+    if follows:
+        objective.tangent = tangent
     return 0.5 * (H + H.T), tangent

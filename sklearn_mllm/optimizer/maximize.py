@@ -20,8 +20,9 @@ __all__ = ["Maximum", "NotFinite", "maximize", "newton_step"]
 #: gradient is worth less log-likelihood than that.
 LOOSE_MODE_TOL = 1e-4
 TIGHT_MODE_TOL = 1e-11
-#: Expected gain below which quasi-Newton hands over to the exact Hessian.
-QUASI_TOL = 1e-5
+#: Expected gain below which quasi-Newton hands over to the exact Hessian. The last step is taken
+#: from there, and the Hessian is reported: standard errors are off by the order of its root.
+QUASI_TOL = 1e-8
 #: The same where an exact Hessian costs no more than an evaluation.
 CHEAP_QUASI_TOL = 1e-8
 #: Rise in log-likelihood that counts as none, four steps in a row.
