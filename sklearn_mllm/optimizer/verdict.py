@@ -13,6 +13,9 @@ __all__ = ["judge"]
 GAIN_LIMIT = 1e-4
 #: Change of the linear predictor that a Newton step may still ask for at a proper maximum.
 RUNAWAY_STEP = 0.05
+#: Standard error of a row's predictor at which nothing in the data holds it. Where the likelihood
+#: saturates at once (events under cloglog) steps are small on the way to infinity, but not this.
+UNBOUNDED_ERROR = 200.0
 #: Standard deviation on the predictor's scale beyond which a variance counts as unbounded.
 RUNAWAY_SD = 30.0
 #: Standard deviation that no data can tell from infinity.
@@ -86,14 +89,17 @@ def _runaway(outcome: Outcome, names, terms, T) -> list[str]:
     p = T.shape[0]
     found: list[str] = []
     step = maximum.step
-    if p and np.abs(step[:p]).max() > 1e-3:
-        moved = np.abs(step[:p] @ problem.X)
-        if moved.max() > RUNAWAY_STEP:
-            change = np.abs(T @ step[:p])
-            spread = np.abs(T) @ np.ones(p)
-            share = change / np.where(spread > 0.0, spread, 1.0)
-            for j in np.flatnonzero(share >= 0.3 * share.max()):
-                found.append(f"coefficient {names[j]!r}")
+    direction = None
+    if p and np.abs(step[:p]).max() > 1e-3 and np.abs(step[:p] @ problem.X).max() > RUNAWAY_STEP:
+        direction = step[:p]
+    elif p:
+        direction = _loose_direction(outcome)
+    if direction is not None:
+        change = np.abs(T @ direction)
+        spread = np.abs(T) @ np.ones(p)
+        share = change / np.where(spread > 0.0, spread, 1.0)
+        for j in np.flatnonzero(share >= 0.3 * share.max()):
+            found.append(f"coefficient {names[j]!r}")
     layout = objective.layout
     theta = maximum.phi[p:]
     for number, (group, effects) in enumerate(terms):
@@ -105,6 +111,25 @@ def _runaway(outcome: Outcome, names, terms, T) -> list[str]:
             if sd > UNBOUNDED_SD or (restless and sd > RUNAWAY_SD):
                 found.append(f"the variance of {effect!r} in {group!r}")
     return found
+
+
+def _loose_direction(outcome: Outcome) -> np.ndarray | None:
+    """Move of the coefficients that a row's predictor is free to make, None when all are held."""
+    X, free = outcome.objective.problem.X, outcome.free
+    p = X.shape[0]
+    index = np.flatnonzero(free)
+    try:
+        inverse = np.linalg.inv(-outcome.maximum.hessian[np.ix_(index, index)])
+    except np.linalg.LinAlgError:
+        return None
+    covariance = inverse[:p, :p]
+    # the columns have unit mean square: no entry is beyond the root of n
+    bound = np.sqrt(np.abs(np.diag(covariance))).sum() * np.sqrt(X.shape[1])
+    if not bound > UNBOUNDED_ERROR:
+        return None
+    variances = np.einsum("in,in->n", covariance @ X, X)
+    row = int(np.argmax(variances))
+    return covariance @ X[:, row] if variances[row] > UNBOUNDED_ERROR**2 else None
 
 
 def _singular_words(terms, covariances: list[np.ndarray]) -> list[str]:
