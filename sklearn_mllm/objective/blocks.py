@@ -8,7 +8,17 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["cholesky", "inverse", "logdet", "multiply", "solve", "solve_lower"]
+__all__ = [
+    "between",
+    "cholesky",
+    "inverse",
+    "logdet",
+    "multiply",
+    "solve",
+    "solve_lower",
+    "trace_left",
+    "transposed_product",
+]
 
 
 def multiply(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -20,6 +30,26 @@ def multiply(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     if a.shape[1] == 1:
         return a[:, :, None] * b
     return np.tensordot(a, b, axes=(1, 0))
+
+
+def transposed_product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """a' b for blocks (k, l, J) and (k, m, J), shape (l, m, J)."""
+    return multiply(a.swapaxes(0, 1), b)
+
+
+def between(left: np.ndarray, a: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """left a right for blocks (k, l, J) between two matrices, shape (., ., J)."""
+    if left.size == 1 and right.size == 1:
+        return a * (left[0, 0] * right[0, 0])
+    return np.einsum("ab,bcj,cd->adj", left, a, right, optimize=["einsum_path", (0, 1), (0, 1)])
+
+
+def trace_left(a: np.ndarray, matrix: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Sum over the batch of a matrix b' for blocks a (k, l, J) and b (m, l, J), shape (k, m)."""
+    k, l, J = a.shape
+    # sums over the batch first: the matrix is the same for all
+    both = a.reshape(k * l, J) @ b.reshape(-1, J).T
+    return np.einsum("abdc,bc->ad", both.reshape(k, l, *b.shape[:2]), matrix)
 
 
 def cholesky(a: np.ndarray) -> tuple[np.ndarray, bool]:

@@ -1,30 +1,40 @@
-"""Hessian by central differences of an exact gradient."""
+"""Hessian by differences of an exact gradient."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from .laplace import LaplaceObjective
 from .tangents import mode_tangents
 
-__all__ = ["difference_hessian"]
+__all__ = ["BASE_MODE_TOL", "difference_hessian", "is_one_sided"]
 
 #: Step in standardised coordinates: error of order step^2 against rounding of order 1e-11 / step.
 STEP = 2e-4
 #: Modes follow their tangent from the centre, so that their error is even in the step and cancels.
 MODE_TOL = 1e-10
+#: Modes of one-sided differences: at the centre all but exact, beside it in error by the square of
+#: the step, which is short.
+BASE_MODE_TOL = 1e-18
+
+
+def is_one_sided(objective) -> bool:
+    """Whether one evaluation for each parameter has to do, because they are dear."""
+    return isinstance(objective, LaplaceObjective) and objective.structure.dear
 
 
 def difference_hessian(objective) -> tuple[np.ndarray, np.ndarray]:
     """Hessian (M, M) and du/d(parameters) (M, q) at the objective's last evaluation.
 
-    2 M evaluations of the gradient, each with its modes predicted from the tangent; the objective
-    is left where it was.
+    From evaluations of the gradient on both sides of each parameter, or on one (`is_one_sided`), with
+    modes predicted from the tangent; the objective is left where it was.
     """
+    if is_one_sided(objective):
+        return _one_sided(objective)
     evaluate = objective.evaluate
     phi = np.array(objective.state.phi[-objective.n_parameters :])
     evaluate(phi, MODE_TOL)
-    own = getattr(objective, "mode_tangents", None)
-    tangent = mode_tangents(objective) if own is None else own()
+    tangent = _tangent(objective)
     follows = tangent.shape[0] == phi.shape[0]
     centre = objective.u
     H = np.empty((phi.shape[0], phi.shape[0]))
@@ -44,3 +54,23 @@ def difference_hessian(objective) -> tuple[np.ndarray, np.ndarray]:
     if follows:
         objective.tangent = tangent
     return 0.5 * (H + H.T), tangent
+
+
+def _one_sided(objective: LaplaceObjective) -> tuple[np.ndarray, np.ndarray]:
+    phi = np.array(objective.state.phi)
+    if objective.state.decrement > BASE_MODE_TOL:
+        objective.evaluate(phi, BASE_MODE_TOL)
+    base, step = objective.latest, objective.structure.difference_step
+    tangent = objective.tangent = _tangent(objective)
+    H = np.empty((phi.shape[0], phi.shape[0]))
+    with objective.staying():
+        for i in range(phi.shape[0]):
+            beside = phi.copy()
+            beside[i] += step
+            H[i] = (objective.evaluate(beside, MODE_TOL).gradient - base.gradient) / step
+    return 0.5 * (H + H.T), tangent
+
+
+def _tangent(objective) -> np.ndarray:
+    own = getattr(objective, "mode_tangents", None)
+    return mode_tangents(objective) if own is None else own()

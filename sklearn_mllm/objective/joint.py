@@ -271,7 +271,7 @@ def joint_start(objective, beta: np.ndarray, theta: np.ndarray, n_steps: int = 3
             raise ModeError("the log-likelihood is not finite at the start values")
         np.maximum(W, 0.0, out=W)
         Zs = structure.sums(s)
-        F = structure.factorize(W, matrices)
+        F = structure.rough(W, matrices)
         found = tangents(rows, structure, layout, matrices, u, Zs, W, F)
         inverses = F.inverse_blocks()
         fisher = fisher_theta(layout, matrices, inverses)

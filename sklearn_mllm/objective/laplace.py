@@ -10,6 +10,8 @@ v = H^-1 Lambda' Z' c and r = s - (c - W Z Lambda v)/2 the gradient is
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,10 +20,13 @@ from ..design.problem import Problem
 from .covariance import CovarianceLayout
 from .rows import RowPasses, Workers
 from .structures import Factorization, Structure, choose
+from .tangents import mode_tangents
 
 __all__ = ["Evaluation", "LaplaceObjective", "ModeError"]
 
 MAX_MODE_STEPS = 100
+#: Squared Newton decrement from which modes are finished by exact factorisations, where these are dear.
+NEAR_MODE = 1e-3
 
 
 class ModeError(ArithmeticError):
@@ -68,6 +73,7 @@ class LaplaceObjective:
     ----------
     u : ndarray of shape (q,)
         Spherical modes of the last evaluation; where the next one starts.
+    latest : Evaluation or None
     n_evaluations, n_mode_steps : int
     """
 
@@ -86,6 +92,9 @@ class LaplaceObjective:
         self._c = np.empty(problem.n)
         self._row = np.empty(problem.n)
         self.state: ModeState | None = None
+        self.latest: Evaluation | None = None
+        # whether the shared buffers are those of `state`
+        self._intact = False
         self.n_evaluations = 0
         self.n_mode_steps = 0
 
@@ -98,10 +107,12 @@ class LaplaceObjective:
 
     def predicted_modes(self, phi: np.ndarray) -> np.ndarray:
         """Modes at `phi` by the implicit function theorem from the last ones."""
-        if self.tangent is None or self._u_phi is None:
+        if self._u_phi is None:
             return self.u
-        step = phi - self._u_phi
-        return self.u + step @ self.tangent
+        tangent = self.tangent
+        if tangent is None and self.structure.dear and self._intact:
+            tangent = mode_tangents(self)
+        return self.u if tangent is None else self.u + (phi - self._u_phi) @ tangent
 
     def find_modes(self, phi: np.ndarray, tol: float = 1e-12) -> ModeState:
         """Damped Newton steps on u until the squared Newton decrement is below `tol`.
@@ -117,8 +128,10 @@ class LaplaceObjective:
         transposed = [m.T for m in matrices]
         eta0 = self.rows.fixed_predictor(beta)
         u = np.array(self.predicted_modes(phi))
+        self._intact = False
         step: np.ndarray | None = None
         slope: np.ndarray | None = None
+        far = structure.dear
         for _ in range(MAX_MODE_STEPS):
             self.n_mode_steps += 1
             eta = structure.predictor(structure.scale(matrices, u), eta0, self._eta)
@@ -149,6 +162,15 @@ class LaplaceObjective:
                     if np.abs(step).max() < 1e-13 * (1.0 + np.abs(u).max()):
                         raise ModeError("the conditional modes do not converge")
                     continue
+            if far:
+                # a rough step is enough from afar, and tells whether this is near
+                rough = structure.rough(np.maximum(W, 0.0), matrices).solve(g)
+                slope = structure.independent_sums(g * rough)
+                far = float(slope.sum()) > NEAR_MODE
+                if far:
+                    step = rough
+                    u = u + step
+                    continue
             factorization = structure.factorize(W, matrices)
             if not factorization.definite:
                 factorization_for_step = structure.factorize(np.maximum(W, 0.0), matrices)
@@ -166,6 +188,7 @@ class LaplaceObjective:
                 )  # fmt: skip
                 self.u = u + step
                 self._u_phi = phi
+                self._intact = True
                 return self.state
             u = u + step
         raise ModeError("the conditional modes do not converge")
@@ -178,7 +201,8 @@ class LaplaceObjective:
         value = state.log_likelihood - 0.5 * float(state.u @ state.u) - 0.5 * F.logdet
         value += 0.5 * state.decrement
         if structure.q == 0:
-            return Evaluation(phi, value, self.rows.transpose_dot(state.s))
+            self.latest = Evaluation(phi, value, self.rows.transpose_dot(state.s))
+            return self.latest
         transposed = [m.T for m in state.matrices]
         c = np.multiply(F.leverages(), state.W1, out=self._c)
         ltzc = structure.scale(transposed, structure.sums(c))
@@ -200,7 +224,22 @@ class LaplaceObjective:
         ):
             gradients.append(zr @ u_f.T - trace - 0.5 * (zs @ v_f.T))
         gradient = np.concatenate([self.rows.transpose_dot(r), self.layout.pick(gradients)])
-        return Evaluation(phi, value, gradient)
+        self.latest = Evaluation(phi, value, gradient)
+        return self.latest
+
+    @contextmanager
+    def staying(self) -> Iterator[None]:
+        """Evaluations inside leave no trace: state, modes and buffers are put back after them."""
+        state, latest, u, at = self.state, self.latest, np.array(self.u), self._u_phi
+        shared = (state.eta, state.s, state.W, state.W1)
+        copies = [array.copy() for array in shared]
+        try:
+            yield
+        finally:
+            for array, copy in zip(shared, copies, strict=True):
+                array[...] = copy
+            self.state, self.latest, self.u, self._u_phi = state, latest, u, at
+            self._intact = True
 
     def close(self) -> None:
         self.workers.close()

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..design.problem import Factor, Problem
 from ..objective.curvature import has_closed_form
+from ..objective.differences import BASE_MODE_TOL, is_one_sided
 from ..objective.hessian import hessian as objective_hessian
 from ..objective.joint import JointModeObjective, joint_start
 from ..objective.laplace import Evaluation, LaplaceObjective, ModeError
@@ -96,6 +97,7 @@ def ascend(
         def tell(step: int, phi: np.ndarray, value: float, gain: float) -> None:
             progress(objective, step, phi, value, gain)
 
+    dear = is_one_sided(objective)
     maximum = maximize(
         evaluate,
         take_hessian,
@@ -107,7 +109,12 @@ def ascend(
         tol=tol,
         max_iter=max_iter,
         progress=tell,
+        tight_tol=BASE_MODE_TOL if dear else TIGHT_MODE_TOL,
+        dear=dear,
     )
+    if maximum.phi is not objective.state.phi and maximum.tangent is not None and dear:
+        # the last step was taken without an evaluation: the modes follow it
+        objective.u = objective.u + (maximum.phi - objective.state.phi) @ maximum.tangent
     return replace(maximum, modes=objective.u)
 
 

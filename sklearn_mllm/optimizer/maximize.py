@@ -25,6 +25,13 @@ TIGHT_MODE_TOL = 1e-11
 QUASI_TOL = 1e-8
 #: The same where an exact Hessian costs no more than an evaluation.
 CHEAP_QUASI_TOL = 1e-8
+#: Expected gain from which the next point is likely to be within DEAR_QUASI_TOL.
+NEARLY_THERE = 1e-4
+#: Expected gain up to which a Newton step with the exact Hessian needs no evaluation: it is exact to the
+#: power 3/2 of the gain.
+LAST_STEP_GAIN = 1e-6
+#: The same where evaluations are dear, which they are with many levels, and curvature changes little.
+DEAR_QUASI_TOL = 1e-6
 #: Rise in log-likelihood that counts as none, four steps in a row.
 IDLE_RISE = 1e-7
 
@@ -121,6 +128,8 @@ def maximize(
     tol: float,
     max_iter: int,
     progress: Callable[[int, np.ndarray, float, float], None] | None = None,
+    tight_tol: float = TIGHT_MODE_TOL,
+    dear: bool = False,
 ) -> Maximum:
     """Climb from `start` until the expected further gain is below `tol`.
 
@@ -141,6 +150,11 @@ def maximize(
     max_iter : int
         Outer steps.
     progress : callable(step, phi, value, gain), optional
+    tight_tol : float
+        Squared Newton decrement of the modes where a Hessian is to be taken.
+    dear : bool
+        Whether evaluations are so dear that the last Newton step, worth next to nothing, is taken
+        without one.
     """
     index = np.flatnonzero(free)
     block = np.ix_(index, index)
@@ -155,9 +169,9 @@ def maximize(
     A = negative_hessian
     # `fresh`: A is the exact negative Hessian, taken within QUASI_TOL of where we stand
     fresh = False
-    finished = False
+    finished = at_tight = False
     n_steps = n_idle = 0
-    hand_over = CHEAP_QUASI_TOL if cheap_hessian else QUASI_TOL
+    hand_over = CHEAP_QUASI_TOL if cheap_hessian else DEAR_QUASI_TOL if dear else QUASI_TOL
     while True:
         if A is None:
             H, tangent = hessian()
@@ -170,14 +184,22 @@ def maximize(
             if fresh:
                 finished = True
                 break
-            current = evaluate(phi, TIGHT_MODE_TOL)
+            if not (dear and at_tight):
+                current = evaluate(phi, tight_tol)
             A = None
             continue
+        if fresh and dear and gain < LAST_STEP_GAIN:
+            phi, finished = phi + step, True
+            current = Evaluation(phi, current.value + gain, np.zeros_like(step))
+            step, gain = np.zeros_like(step), 0.0
+            break
         if n_steps >= max_iter:
             break
-        accepted = _climb(evaluate, current, step, gain, min(1.0, cap(phi, step)))
+        # a point that may serve for the Hessian is evaluated once, well enough
+        tight = tight_tol if dear and gain < NEARLY_THERE else TIGHT_MODE_TOL
+        accepted = _climb(evaluate, current, step, gain, min(1.0, cap(phi, step)), tight)
         if accepted is None:
-            current = evaluate(phi, TIGHT_MODE_TOL)
+            current = evaluate(phi, tight_tol)
             if fresh:
                 # no step up from an exact Newton direction: rounding is all that is left
                 finished = gain < 1e-6 * max(1.0, abs(current.value)) ** 0.5
@@ -195,9 +217,9 @@ def maximize(
         else:
             A = bfgs_update(A, accepted.phi - phi, current.gradient - accepted.gradient)
             fresh = fresh and gain < hand_over
-        phi, current = accepted.phi, accepted
+        phi, current, at_tight = accepted.phi, accepted, tight == tight_tol
     if not fresh:
-        current = evaluate(phi, TIGHT_MODE_TOL)
+        current = evaluate(phi, tight_tol)
         H, tangent = hessian()
         step = np.zeros_like(phi)
         step[index], gain, _ = newton_step(-H[block], current.gradient[index])
@@ -205,10 +227,16 @@ def maximize(
 
 
 def _climb(
-    evaluate: Callable, current: Evaluation, step: np.ndarray, gain: float, fraction: float
+    evaluate: Callable,
+    current: Evaluation,
+    step: np.ndarray,
+    gain: float,
+    fraction: float,
+    tight_tol: float,
 ) -> Evaluation | None:
     """The first point along `step` with enough of the expected rise; None when there is none."""
     mode_tol = float(np.clip(1e-3 * min(gain, gain * gain), TIGHT_MODE_TOL, LOOSE_MODE_TOL))
+    mode_tol = min(mode_tol, tight_tol) if tight_tol < TIGHT_MODE_TOL else mode_tol
     slack = 1e-11 * max(1.0, abs(current.value)) if gain < 1e-5 else 0.0
     for _ in range(25):
         try:

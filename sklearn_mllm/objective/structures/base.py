@@ -49,7 +49,14 @@ class Structure(ABC):
     q : int
     blas_threads : int or None
         Threads that BLAS should use at most; None leaves it as it is.
+    dear : bool
+        Whether a factorisation costs so much more than a pass over the rows that some of these are
+        well spent to save one.
     """
+
+    dear = False
+    #: step of one-sided differences of the gradient: solutions are exact to rounding
+    difference_step = 1e-5
 
     def __init__(self, problem: Problem, workers: Workers) -> None:
         self.problem = problem
@@ -85,6 +92,10 @@ class Structure(ABC):
     @abstractmethod
     def factorize(self, W: np.ndarray, matrices: list[np.ndarray]) -> Factorization:
         """H for row weights W (n,) and the Lambda of each factor."""
+
+    def rough(self, W: np.ndarray, matrices: list[np.ndarray]) -> Factorization:
+        """A cheap stand-in for `factorize`, to approach modes and start values with."""
+        return self.factorize(W, matrices)
 
     @abstractmethod
     def independent_sums(self, v: np.ndarray) -> np.ndarray:

@@ -144,7 +144,7 @@ class TreeFactorization(Factorization):
         self.structure = s = structure
         self.matrices = L = matrices
         self.G = s.grams(W)
-        B = {(f, g): _between(L[f].T, G, L[g]) for (f, g), G in self.G.items()}
+        B = {(f, g): bl.between(L[f].T, G, L[g]) for (f, g), G in self.G.items()}
         self.coupling, self.X, self.factors = {}, {}, []
         self.definite, self.logdet = True, 0.0
         for f in range(s.n_factors):
@@ -161,7 +161,7 @@ class TreeFactorization(Factorization):
                 self.X[f, g] = bl.solve(factor, B[f, g])
             for g in outer:
                 for h in range(g, s.n_factors):
-                    product = _transposed_product(B[f, g], self.X[f, h])
+                    product = bl.transposed_product(B[f, g], self.X[f, h])
                     B[g, h] -= s.up(product, f, g)
         self._inverse: dict[tuple[int, int], np.ndarray] | None = None
 
@@ -172,7 +172,7 @@ class TreeFactorization(Factorization):
         parts = [part.swapaxes(0, 1) for part in s.parts(flat)]
         for f in range(s.n_factors):
             for g in range(f + 1, s.n_factors):
-                parts[g] -= s.up(_transposed_product(self.X[f, g], parts[f]), f, g)
+                parts[g] -= s.up(bl.transposed_product(self.X[f, g], parts[f]), f, g)
         for f in reversed(range(s.n_factors)):
             solution = bl.solve(self.factors[f], parts[f])
             for g in range(f + 1, s.n_factors):
@@ -212,7 +212,7 @@ class TreeFactorization(Factorization):
         rows = s.by_level
         M = np.zeros((rows.k, rows.k, rows.n_levels))
         for (f, g), V in self.inverse.items():
-            block = s.down(_between(L[f], V, L[g].T), f, 0)
+            block = s.down(bl.between(L[f], V, L[g].T), f, 0)
             for a, i in enumerate(s.columns[f]):
                 for b, j in enumerate(s.columns[g]):
                     if f == g:
@@ -228,22 +228,7 @@ class TreeFactorization(Factorization):
         out = [np.zeros_like(m) for m in L]
         for (f, g), V in self.inverse.items():
             G = self.G[f, g]
-            # both[a, b, c, d] = sum over levels of G_ab V_cd: Lambda is the same for all
-            both = G.reshape(-1, G.shape[2]) @ V.reshape(-1, V.shape[2]).T
-            both = both.reshape(*G.shape[:2], *V.shape[:2])
-            out[f] += np.einsum("abdc,bc->ad", both, L[g])
+            out[f] += bl.trace_left(G, L[g], V)
             if f != g:
-                out[g] += np.einsum("bacd,bc->ad", both, L[f])
+                out[g] += bl.trace_left(G.swapaxes(0, 1), L[f], V.swapaxes(0, 1))
         return out
-
-
-def _between(left: np.ndarray, blocks: np.ndarray, right: np.ndarray):
-    """left blocks right for (k, k) matrices around blocks (k, l, J)."""
-    if left.size == 1 and right.size == 1:
-        return blocks * (left[0, 0] * right[0, 0])
-    return np.einsum("ab,bcj,cd->adj", left, blocks, right, optimize=True)
-
-
-def _transposed_product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """a' b for blocks (k, l, J) and (k, m, J): shape (l, m, J)."""
-    return bl.multiply(a.swapaxes(0, 1), b)
