@@ -15,6 +15,7 @@ from ..objective.hessian import hessian as objective_hessian
 from ..objective.joint import JointModeObjective, joint_start
 from ..objective.laplace import Evaluation, LaplaceObjective, ModeError
 from ..objective.rows import blas_threads
+from ..objective.tangents import mode_tangents
 from .maximize import TIGHT_MODE_TOL, Maximum, NotFinite, maximize
 from .start import plain_fit, start_theta
 
@@ -74,6 +75,7 @@ def ascend(
     cheap_hessian: bool,
     penalty: Callable | None = None,
     progress: Callable | None = None,
+    trusted: bool = False,
 ) -> Maximum:
     """`maximize` on one objective; its Hessian also serves to predict the modes."""
     evaluate = objective.evaluate
@@ -111,7 +113,10 @@ def ascend(
         progress=tell,
         tight_tol=BASE_MODE_TOL if dear else TIGHT_MODE_TOL,
         dear=dear,
+        trusted=trusted,
     )
+    if maximum.tangent is None and trusted:
+        maximum = replace(maximum, tangent=mode_tangents(objective))
     if maximum.phi is not objective.state.phi and maximum.tangent is not None and dear:
         # the last step was taken without an evaluation: the modes follow it
         objective.u = objective.u + (maximum.phi - objective.state.phi) @ maximum.tangent
@@ -221,11 +226,15 @@ def _fit(
     if negative_hessian is None and not closed_form and not joint:
         start, negative_hessian = _joint_start(objective, start)
     free = np.ones(objective.n_parameters, dtype=bool)
-    maximum = ascend(
-        objective, start, free, negative_hessian,
-        tol=tol, max_iter=max_iter, cheap_hessian=cheap, penalty=penalty, progress=progress,
-    )  # fmt: skip
     settings = {"tol": tol, "max_iter": max_iter, "cheap_hessian": cheap, "penalty": penalty}
+    trusted = False
+    if objective.structure.approximates and isinstance(objective, LaplaceObjective):
+        start, negative_hessian, trusted = _approximate_maximum(
+            objective, start, negative_hessian, settings, progress
+        )
+    maximum = ascend(
+        objective, start, free, negative_hessian, progress=progress, trusted=trusted, **settings
+    )
     maximum, free = _settle_boundary(objective, maximum, free, settings)
     maximum, free = _second_look(objective, start, maximum, free, settings)
     if joint:
@@ -272,6 +281,24 @@ def _joint_start(objective, start: np.ndarray):
         return start, None
     objective.u = found.u
     return found.phi, found.negative_hessian
+
+
+def _approximate_maximum(objective, start, negative_hessian, settings: dict, progress):
+    """Maximum and curvature by the structure's approximation, and whether they can be trusted.
+
+    One exact evaluation there, or a few, then give the exact maximum.
+    """
+    layout, p = objective.layout, objective.problem.p
+    free = np.ones(objective.n_parameters, dtype=bool)
+    with objective.structure.approximately():
+        try:
+            first = ascend(objective, start, free, negative_hessian, progress=progress, **settings)
+        except NotFinite:
+            return start, negative_hessian, False
+    objective.u, objective.tangent = first.modes, first.tangent
+    objective._u_phi = first.phi
+    inside = np.abs(first.phi[p:][layout.diagonal]).min(initial=np.inf) > NEAR_ZERO
+    return first.phi, -first.hessian, bool(first.finished and inside)
 
 
 #: Standard deviation (on the scale of the predictor) below which zero is tried.

@@ -27,9 +27,11 @@ QUASI_TOL = 1e-8
 CHEAP_QUASI_TOL = 1e-8
 #: Expected gain from which the next point is likely to be within DEAR_QUASI_TOL.
 NEARLY_THERE = 1e-4
+#: Expected gain up to which a Hessian from an approximation still belongs to where the search stands.
+TRUSTED_GAIN = 1e-3
 #: Expected gain up to which a Newton step with the exact Hessian needs no evaluation: it is exact to the
 #: power 3/2 of the gain.
-LAST_STEP_GAIN = 1e-6
+LAST_STEP_GAIN = 1e-5
 #: The same where evaluations are dear, which they are with many levels, and curvature changes little.
 DEAR_QUASI_TOL = 1e-6
 #: Rise in log-likelihood that counts as none, four steps in a row.
@@ -130,6 +132,7 @@ def maximize(
     progress: Callable[[int, np.ndarray, float, float], None] | None = None,
     tight_tol: float = TIGHT_MODE_TOL,
     dear: bool = False,
+    trusted: bool = False,
 ) -> Maximum:
     """Climb from `start` until the expected further gain is below `tol`.
 
@@ -155,12 +158,14 @@ def maximize(
     dear : bool
         Whether evaluations are so dear that the last Newton step, worth next to nothing, is taken
         without one.
+    trusted : bool
+        Whether `negative_hessian` is as good as exact near `start`.
     """
     index = np.flatnonzero(free)
     block = np.ix_(index, index)
     phi = np.array(start, dtype=float)
     try:
-        current = evaluate(phi, LOOSE_MODE_TOL)
+        current = evaluate(phi, TIGHT_MODE_TOL if trusted else LOOSE_MODE_TOL)
     except ModeError as error:
         raise NotFinite(str(error)) from error
     if not np.isfinite(current.value):
@@ -168,14 +173,17 @@ def maximize(
     H = tangent = None
     A = negative_hessian
     # `fresh`: A is the exact negative Hessian, taken within QUASI_TOL of where we stand
-    fresh = False
+    fresh = trusted and A is not None
+    if fresh:
+        H = -A
+    trust = TRUSTED_GAIN if fresh else None
     finished = at_tight = False
     n_steps = n_idle = 0
     hand_over = CHEAP_QUASI_TOL if cheap_hessian else DEAR_QUASI_TOL if dear else QUASI_TOL
     while True:
         if A is None:
             H, tangent = hessian()
-            A, fresh = -H, True
+            A, fresh, trust = -H, True, None
         step = np.zeros_like(phi)
         step[index], gain, _ = newton_step(A[block], current.gradient[index])
         if progress is not None:
@@ -196,7 +204,7 @@ def maximize(
         if n_steps >= max_iter:
             break
         # a point that may serve for the Hessian is evaluated once, well enough
-        tight = tight_tol if dear and gain < NEARLY_THERE else TIGHT_MODE_TOL
+        tight = tight_tol if dear and not fresh and gain < NEARLY_THERE else TIGHT_MODE_TOL
         accepted = _climb(evaluate, current, step, gain, min(1.0, cap(phi, step)), tight)
         if accepted is None:
             current = evaluate(phi, tight_tol)
@@ -216,7 +224,7 @@ def maximize(
             A = None
         else:
             A = bfgs_update(A, accepted.phi - phi, current.gradient - accepted.gradient)
-            fresh = fresh and gain < hand_over
+            fresh = fresh and gain < (hand_over if trust is None else trust)
         phi, current, at_tight = accepted.phi, accepted, tight == tight_tol
     if not fresh:
         current = evaluate(phi, tight_tol)

@@ -8,6 +8,7 @@ H = Lambda' Z' W Z Lambda + I throughout.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 
@@ -55,6 +56,8 @@ class Structure(ABC):
     """
 
     dear = False
+    #: whether `approximately` pays
+    approximates = False
     #: step of one-sided differences of the gradient: solutions are exact to rounding
     difference_step = 1e-5
 
@@ -96,6 +99,10 @@ class Structure(ABC):
     def rough(self, W: np.ndarray, matrices: list[np.ndarray]) -> Factorization:
         """A cheap stand-in for `factorize`, to approach modes and start values with."""
         return self.factorize(W, matrices)
+
+    def approximately(self) -> AbstractContextManager:
+        """Inside, `factorize` gives a much cheaper approximation where `approximates`."""
+        return nullcontext()
 
     @abstractmethod
     def independent_sums(self, v: np.ndarray) -> np.ndarray:

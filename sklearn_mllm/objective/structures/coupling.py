@@ -38,6 +38,7 @@ class CouplingPattern:
 
     def __init__(self, rows: np.ndarray, columns: np.ndarray, shape: tuple[int, int]) -> None:
         self.shape = shape
+        self.entries = rows.shape[0]
         q0, q1 = shape
         counts = np.bincount(rows, minlength=q0)
         met = float((counts.astype(float) ** 2).sum())

@@ -7,6 +7,9 @@ not fit or take too long (`iterative.py`).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 from scipy import sparse
 
@@ -22,6 +25,8 @@ __all__ = ["Crossed"]
 
 #: Order of the Schur complement from which BLAS gains by threads.
 THREADED_ORDER = 1000
+#: Seconds that probes take for each entry of the coupling.
+PROBING_SECONDS = 4.5e-7
 #: Seconds an evaluation, by a rough count, and bytes beyond which the Schur complement is not formed.
 DIRECT_SECONDS, DIRECT_BYTES = 10.0, 2.5e9
 
@@ -51,17 +56,34 @@ class Crossed(Structure):
         self.offsets = [s.start - self.q0 for s in self.slices]
         self.pattern = CouplingPattern(*self._places(), (self.q0, self.q1))
         seconds = self.pattern.seconds + float(self.q1) ** 3 / DENSE_RATE
+        probing = self.pattern.entries * PROBING_SECONDS
         if iterative is None:
             iterative = seconds > DIRECT_SECONDS or 24.0 * self.q1**2 > DIRECT_BYTES
-        self.probes = Probes(self.q1) if iterative else None
+        self.approximates = not iterative and probing < 0.8 * seconds and seconds > 4e-3
         self.dear = iterative or seconds > max(4e-3, 5e-8 * problem.n)
+        self.probes: Probes | None = None
         if iterative:
-            self.difference_step = 1e-4
-        # small matrices gain nothing from threads, and lose much when cores are busy
-        threaded = self.q1 >= THREADED_ORDER and not iterative
-        self.blas_threads = None if threaded else 1
-        workers.limits_blas = threaded
+            self._use_probes()
+        # more threads than cores that are free make BLAS slower, and much: as many as were asked for
+        self.blas_threads = workers.n_threads if self.q1 >= THREADED_ORDER else 1
+        workers.limits_blas = self.blas_threads > 1
         self._buffer = np.empty(problem.n)
+
+    def _use_probes(self) -> None:
+        self.probes = Probes(self.q1)
+        self.difference_step = 1e-4
+
+    @contextmanager
+    def approximately(self) -> Iterator[None]:
+        if not self.approximates:
+            yield
+            return
+        exact_step = self.difference_step
+        self._use_probes()
+        try:
+            yield
+        finally:
+            self.probes, self.difference_step = None, exact_step
 
     def _places(self) -> tuple[np.ndarray, np.ndarray]:
         """Rows and columns of the coupling (q0, q1), in the order that factorize makes them."""
