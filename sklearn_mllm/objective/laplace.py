@@ -24,7 +24,7 @@ from .tangents import mode_tangents
 
 __all__ = ["Evaluation", "LaplaceObjective", "ModeError"]
 
-MAX_MODE_STEPS = 100
+MAX_MODE_STEPS = 200
 #: Squared Newton decrement from which modes are finished by exact factorisations, where these are dear.
 NEAR_MODE = 1e-3
 
@@ -131,6 +131,7 @@ class LaplaceObjective:
         self._intact = False
         step: np.ndarray | None = None
         slope: np.ndarray | None = None
+        reached = -np.inf
         far = structure.dear
         for _ in range(MAX_MODE_STEPS):
             self.n_mode_steps += 1
@@ -151,10 +152,14 @@ class LaplaceObjective:
                 # overshoot: the slope along the last step has changed sign by more than half
                 now = structure.independent_sums(g * step)
                 over = (now < -0.5 * slope) & (slope > 1e-14)
+                density = log_likelihood - 0.5 * float(u @ u)
+                if not over.any() and density < reached - 1e-10 * max(1.0, abs(reached)):
+                    # a kink between two flats, which full steps would cross for ever
+                    over = (now < 0.0) & (slope > 1e-14)
                 if over.any():
                     fraction = np.ones_like(now)
                     np.divide(slope, slope - now, out=fraction, where=over)
-                    fraction = np.where(over, np.clip(fraction, 0.1, 0.7), 1.0)
+                    fraction = np.where(over, np.clip(fraction, 0.3, 0.6), 1.0)
                     kept = structure.spread(fraction) * step
                     u += kept - step
                     step = np.where(structure.spread(over), kept, 0.0)
@@ -162,6 +167,7 @@ class LaplaceObjective:
                     if np.abs(step).max() < 1e-13 * (1.0 + np.abs(u).max()):
                         raise ModeError("the conditional modes do not converge")
                     continue
+            reached = log_likelihood - 0.5 * float(u @ u)
             if far:
                 # a rough step is enough from afar, and tells whether this is near
                 rough = structure.rough(np.maximum(W, 0.0), matrices).solve(g)
