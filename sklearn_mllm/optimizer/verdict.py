@@ -78,6 +78,7 @@ def judge(
     return Verdict(
         bool(converged), gain, float(np.sqrt(2.0 * max(gain, 0.0))), bool(definite), smallest,
         tuple(singular), tuple(runaway), maximum.n_steps, message,
+        0.5 * outcome.objective.state.factorization.logdet_error,
     )  # fmt: skip
 
 

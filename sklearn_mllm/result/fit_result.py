@@ -32,6 +32,9 @@ class Verdict:
     n_steps : int
         Outer steps taken.
     message : str
+    log_likelihood_error : float
+        Standard error of the log-likelihood where random probes stand in for an exact determinant
+        (crossed factors with very many levels each), else 0.
     """
 
     converged: bool
@@ -43,6 +46,7 @@ class Verdict:
     runaway: tuple[str, ...]
     n_steps: int
     message: str
+    log_likelihood_error: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)

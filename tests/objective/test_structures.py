@@ -6,16 +6,20 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.linalg import hadamard
 
 from sklearn_mllm.design.build import build_problem
 from sklearn_mllm.formula import RandomMatrices
 from sklearn_mllm.links import get_link
+from sklearn_mllm.objective.differences import difference_hessian
 from sklearn_mllm.objective.laplace import LaplaceObjective
 from sklearn_mllm.objective.rows import Workers
 from sklearn_mllm.objective.structures import choose
 from sklearn_mllm.objective.structures.crossed import Crossed
+from sklearn_mllm.objective.structures.iterative import IterativeFactorization, Probes
 from sklearn_mllm.objective.structures.nested import Nested
 from sklearn_mllm.objective.structures.one_factor import OneFactor
+from sklearn_mllm.optimizer.fit import fit_problem
 
 
 def _within(generator, codes: np.ndarray, n_outer: int) -> np.ndarray:
@@ -189,3 +193,117 @@ def test_one_row_out_of_place_makes_factors_crossed():
     moved = replace(problem.factors[1], codes=codes)
     problem = replace(problem, factors=(problem.factors[0], moved))
     assert type(choose(problem, Workers())) is Crossed
+
+
+# -- probes ------------------------------------------------------------------------------------------
+
+CROSSED = ["crossed", "crossed, three factors", "nested and crossed"]
+
+
+@pytest.mark.parametrize("kind", CROSSED)
+def test_probes_are_right_on_average(kind):
+    """With probes +-e_i in place of random signs every mean is the exact trace."""
+    problem = design(kind)
+    objective = LaplaceObjective(problem, get_link("logit"))
+    structure = objective.structure
+    generator = np.random.default_rng(3)
+    matrices, _ = random_matrices(objective, generator)
+    W = generator.uniform(0.05, 0.3, problem.n)
+    exact = structure.factorize(W, matrices)
+    # orthogonal signs: their mean outer product is the identity, up to columns that are left out
+    size = 1 << (structure.q1 - 1).bit_length()
+    probes = Probes(structure.q1)
+    probes.signs = hadamard(size).astype(float)[: structure.q1]
+    found = IterativeFactorization(structure, W, matrices, probes)
+    rhs = generator.normal(size=(2, structure.q))
+    np.testing.assert_allclose(found.solve(rhs), exact.solve(rhs), rtol=1e-7, atol=1e-8)
+    np.testing.assert_allclose(found.logdet, exact.logdet, rtol=1e-7)
+    np.testing.assert_allclose(found.leverages().copy(), exact.leverages(), rtol=1e-6, atol=1e-8)
+    for a, b in zip(found.inverse_blocks(), exact.inverse_blocks(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-8)
+    for a, b in zip(found.theta_traces(), exact.theta_traces(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("kind", CROSSED)
+def test_random_probes_are_within_their_error(kind):
+    problem = design(kind, n=900)
+    objective = LaplaceObjective(problem, get_link("logit"))
+    structure = objective.structure
+    matrices, _ = random_matrices(objective, np.random.default_rng(4))
+    W = np.random.default_rng(5).uniform(0.05, 0.3, problem.n)
+    exact = structure.factorize(W, matrices)
+    found = IterativeFactorization(structure, W, matrices, Probes(structure.q1, 400))
+    assert 0.0 < found.logdet_error < 0.1
+    assert abs(found.logdet - exact.logdet) < 4.0 * found.logdet_error
+    h, expected = found.leverages().copy(), exact.leverages()
+    assert np.abs(h - expected).mean() < 0.05 * expected.mean()
+
+
+def crossed_rows(n=4000, users=250, items=160, seed=0):
+    """A problem of two crossed factors whose levels meet here and there."""
+    generator = np.random.default_rng(seed)
+    u, i = _codes(generator, n, users), _codes(generator, n, items)
+    x = generator.normal(size=n)
+    eta = 0.3 + 0.5 * x + generator.normal(size=users)[u] + 0.6 * generator.normal(size=items)[i]
+    y = (generator.random(n) < 1.0 / (1.0 + np.exp(-eta))) * 1.0
+    random = [
+        RandomMatrices("u", ("1",), tuple(map(str, range(users))), u.astype(np.intp), None),
+        RandomMatrices("i", ("1",), tuple(map(str, range(items))), i.astype(np.intp), None),
+    ]
+    X = np.column_stack([np.ones(n), x])
+    return build_problem(X, y, None, None, random).problem
+
+
+CROSSED_INIT = Crossed.__init__
+
+
+def fit_by(way: str, problem, monkeypatch):
+    """A fit by the Schur complement, by probes, or by probes and one exact evaluation."""
+
+    def constructor(self, problem, workers, iterative=None):
+        CROSSED_INIT(self, problem, workers, way == "probes")
+        self.approximates = way == "both"
+        self.dear = way != "exact"
+
+    monkeypatch.setattr(Crossed, "__init__", constructor)
+    return fit_problem(problem, get_link("logit"))
+
+
+def test_three_ways_to_the_same_fit(monkeypatch):
+    problem = crossed_rows()
+    exact, probes, both = (fit_by(way, problem, monkeypatch) for way in ("exact", "probes", "both"))
+    covariance = np.linalg.inv(-exact.maximum.hessian)
+    errors = np.sqrt(np.diag(covariance))
+    # one exact evaluation leaves nothing of the probes' noise in estimates and log-likelihood
+    assert abs(both.maximum.value - exact.maximum.value) < 1e-6
+    assert np.abs((both.maximum.phi - exact.maximum.phi) / errors).max() < 2e-4
+    # and little in standard errors, the less the more levels
+    found = np.sqrt(np.diag(np.linalg.inv(-both.maximum.hessian)))
+    np.testing.assert_allclose(found, errors, rtol=2e-3)
+    # probes alone: within their own error, small against the errors of estimation
+    error = 0.5 * probes.objective.state.factorization.logdet_error
+    assert 0.0 < error < 0.5
+    assert abs(probes.maximum.value - exact.maximum.value) < 4.0 * error
+    assert np.abs((probes.maximum.phi - exact.maximum.phi) / errors).max() < 0.05
+    np.testing.assert_allclose(both.u, exact.u, atol=1e-5)
+
+
+def test_short_differences_are_the_long_ones():
+    problem = crossed_rows(n=1500, users=90, items=60)
+    objective = LaplaceObjective(problem, get_link("logit"))
+    phi = np.array([0.3, 0.5, 1.0, 0.6])
+    objective.evaluate(phi)
+    two_sided, tangent = difference_hessian(objective)
+    objective.structure.dear = True
+    before = objective.evaluate(phi, 1e-20)
+    one_sided, other = difference_hessian(objective)
+    np.testing.assert_allclose(one_sided, two_sided, rtol=2e-5, atol=2e-5 * np.abs(two_sided).max())
+    np.testing.assert_allclose(other, tangent, rtol=1e-6, atol=1e-7)
+    # the objective is left where it was
+    assert objective.latest is before
+    np.testing.assert_array_equal(objective.state.phi, phi)
+    after = LaplaceObjective(problem, get_link("logit"))
+    after.evaluate(phi, 1e-20)
+    np.testing.assert_allclose(objective.state.eta, after.state.eta, atol=1e-9)
+    np.testing.assert_allclose(objective.u, after.u, atol=1e-9)

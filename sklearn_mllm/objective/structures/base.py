@@ -23,6 +23,8 @@ class Factorization(ABC):
 
     definite: bool
     logdet: float
+    #: standard error of `logdet`; zero where it is exact
+    logdet_error: float = 0.0
 
     @abstractmethod
     def solve(self, rhs: np.ndarray) -> np.ndarray:
