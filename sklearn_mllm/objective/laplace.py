@@ -25,6 +25,8 @@ from .tangents import mode_tangents
 __all__ = ["Evaluation", "LaplaceObjective", "ModeError"]
 
 MAX_MODE_STEPS = 200
+#: Log-likelihood so low that products of its derivatives may overflow: as good as not finite.
+LOWEST = -1e100
 #: Squared Newton decrement from which modes are finished by exact factorisations, where these are dear.
 NEAR_MODE = 1e-3
 
@@ -137,7 +139,7 @@ class LaplaceObjective:
             self.n_mode_steps += 1
             eta = structure.predictor(structure.scale(matrices, u), eta0, self._eta)
             log_likelihood, (s, W, W1) = self.rows.derivatives(eta)
-            if not np.isfinite(log_likelihood):
+            if not log_likelihood > LOWEST:
                 if step is None:
                     if not u.any():
                         raise ModeError("the log-likelihood is not finite")
