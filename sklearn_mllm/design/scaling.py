@@ -105,7 +105,8 @@ def _mean_and_scale(column: np.ndarray, center: bool) -> tuple[float, float]:
             if center:
                 part = np.subtract(part, shift, out=work[: part.shape[0]])
                 total += float(part.sum())
-            squares += float(part @ part)
+            # not by BLAS, whose threads would wait for each other longer than this takes
+            squares += float(np.einsum("i,i->", part, part))
     offset = total / n
     mean = shift + offset
     largest = max(high - mean, mean - low)

@@ -24,6 +24,8 @@ __all__ = ["Outcome", "ascend", "fit_problem"]
 #: Rows from which the fit starts on a subsample, and the share of them that is one in.
 SUBSAMPLE_FROM = 60_000
 SUBSAMPLE_SHARE = 20
+#: Rows from which an evaluation is worth saving.
+MANY_ROWS = 50_000
 #: n * p up to which every step takes an exact Hessian when it has a closed form.
 CHEAP_HESSIAN = 400_000
 
@@ -99,7 +101,8 @@ def ascend(
         def tell(step: int, phi: np.ndarray, value: float, gain: float) -> None:
             progress(objective, step, phi, value, gain)
 
-    dear = is_one_sided(objective)
+    one_sided = is_one_sided(objective)
+    dear = one_sided or (objective.problem.n >= MANY_ROWS and has_closed_form(objective))
     maximum = maximize(
         evaluate,
         take_hessian,
@@ -111,7 +114,7 @@ def ascend(
         tol=tol,
         max_iter=max_iter,
         progress=tell,
-        tight_tol=BASE_MODE_TOL if dear else TIGHT_MODE_TOL,
+        tight_tol=BASE_MODE_TOL if one_sided else TIGHT_MODE_TOL,
         dear=dear,
         trusted=trusted,
     )

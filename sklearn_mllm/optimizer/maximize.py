@@ -19,6 +19,8 @@ __all__ = ["Maximum", "NotFinite", "maximize", "newton_step"]
 #: Squared Newton decrements at which the modes are good enough: what they leave of error in the
 #: gradient is worth less log-likelihood than that.
 LOOSE_MODE_TOL = 1e-4
+#: The same at the start, which is far off.
+START_MODE_TOL = 1e-2
 TIGHT_MODE_TOL = 1e-11
 #: Expected gain below which quasi-Newton hands over to the exact Hessian. The last step is taken
 #: from there, and the Hessian is reported: standard errors are off by the order of its root.
@@ -165,7 +167,7 @@ def maximize(
     block = np.ix_(index, index)
     phi = np.array(start, dtype=float)
     try:
-        current = evaluate(phi, TIGHT_MODE_TOL if trusted else LOOSE_MODE_TOL)
+        current = evaluate(phi, TIGHT_MODE_TOL if trusted else START_MODE_TOL)
     except ModeError as error:
         raise NotFinite(str(error)) from error
     if not np.isfinite(current.value):
@@ -192,7 +194,7 @@ def maximize(
             if fresh:
                 finished = True
                 break
-            if not (dear and at_tight):
+            if not at_tight:
                 current = evaluate(phi, tight_tol)
             A = None
             continue
@@ -204,8 +206,9 @@ def maximize(
         if n_steps >= max_iter:
             break
         # a point that may serve for the Hessian is evaluated once, well enough
-        tight = tight_tol if dear and not fresh and gain < NEARLY_THERE else TIGHT_MODE_TOL
-        accepted = _climb(evaluate, current, step, gain, min(1.0, cap(phi, step)), tight)
+        near = dear and not fresh and gain < NEARLY_THERE
+        mode_tol = tight_tol if near else _mode_tol(gain)
+        accepted = _climb(evaluate, current, step, gain, min(1.0, cap(phi, step)), mode_tol)
         if accepted is None:
             current = evaluate(phi, tight_tol)
             if fresh:
@@ -225,7 +228,7 @@ def maximize(
         else:
             A = bfgs_update(A, accepted.phi - phi, current.gradient - accepted.gradient)
             fresh = fresh and gain < (hand_over if trust is None else trust)
-        phi, current, at_tight = accepted.phi, accepted, tight == tight_tol
+        phi, current, at_tight = accepted.phi, accepted, near
     if not fresh:
         current = evaluate(phi, tight_tol)
         H, tangent = hessian()
@@ -234,17 +237,20 @@ def maximize(
     return Maximum(phi, current.gradient, current.value, H, tangent, step, gain, n_steps, finished)
 
 
+def _mode_tol(gain: float) -> float:
+    """Squared Newton decrement of the modes that does for a step with this expected gain."""
+    return float(np.clip(1e-3 * min(gain, gain * gain), TIGHT_MODE_TOL, LOOSE_MODE_TOL))
+
+
 def _climb(
     evaluate: Callable,
     current: Evaluation,
     step: np.ndarray,
     gain: float,
     fraction: float,
-    tight_tol: float,
+    mode_tol: float,
 ) -> Evaluation | None:
     """The first point along `step` with enough of the expected rise; None when there is none."""
-    mode_tol = float(np.clip(1e-3 * min(gain, gain * gain), TIGHT_MODE_TOL, LOOSE_MODE_TOL))
-    mode_tol = min(mode_tol, tight_tol) if tight_tol < TIGHT_MODE_TOL else mode_tol
     slack = 1e-11 * max(1.0, abs(current.value)) if gain < 1e-5 else 0.0
     for _ in range(25):
         try:

@@ -8,7 +8,7 @@ from scipy import linalg
 __all__ = ["null_log_likelihood", "plain_fit", "start_from", "start_theta"]
 
 
-def plain_fit(objective, max_iter: int = 25, tol: float = 1e-2) -> np.ndarray:
+def plain_fit(objective, max_iter: int = 25, tol: float = 2.0) -> np.ndarray:
     """Coefficients of the model without random effects by Newton steps, shape (p,).
 
     Only good enough to start from: it stops at an expected gain of `tol`.
