@@ -91,8 +91,6 @@ class LaplaceObjective:
         self.tangent: np.ndarray | None = None
         self._u_phi: np.ndarray | None = None
         self._eta = np.empty(problem.n)
-        self._c = np.empty(problem.n)
-        self._row = np.empty(problem.n)
         self.state: ModeState | None = None
         self.latest: Evaluation | None = None
         # whether the shared buffers are those of `state`
@@ -212,15 +210,13 @@ class LaplaceObjective:
             self.latest = Evaluation(phi, value, self.rows.transpose_dot(state.s))
             return self.latest
         transposed = [m.T for m in state.matrices]
-        c = np.multiply(F.leverages(), state.W1, out=self._c)
+        c = F.leverages()
+        c *= state.W1
         ltzc = structure.scale(transposed, structure.sums(c))
         v = F.solve(ltzc)
         value -= 0.5 * float(ltzc @ state.step)
-        r = structure.predictor(structure.scale(state.matrices, v), None, self._row)
-        r *= state.W
-        r -= c
-        r *= 0.5
-        r += state.s
+        r = structure.predictor(structure.scale(state.matrices, v), None, self.rows.spare)
+        self.rows.half_difference(r, state.W, c, state.s)
         gradients = []
         for u_f, zr, zs, v_f, trace in zip(
             structure.parts(state.u),

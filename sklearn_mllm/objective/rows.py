@@ -125,6 +125,23 @@ class RowPasses:
         """Log-likelihood at `eta`."""
         return self.derivatives(eta, order=0)[0]
 
+    @property
+    def spare(self) -> np.ndarray:
+        """A row vector to write to, shape (n,): the buffer of `fixed_predictor`."""
+        return self._eta0
+
+    def half_difference(self, r: np.ndarray, W: np.ndarray, c: np.ndarray, s: np.ndarray) -> None:
+        """r <- (W r - c) / 2 + s."""
+
+        def work(rows: slice) -> None:
+            part = r[rows]
+            part *= W[rows]
+            part -= c[rows]
+            part *= 0.5
+            part += s[rows]
+
+        self.workers.map(work, self.blocks)
+
     def transpose_dot(self, v: np.ndarray) -> np.ndarray:
         """X' v, shape (p,)."""
         parts = self.workers.map(lambda rows: self.X[:, rows] @ v[rows], self.blocks)
