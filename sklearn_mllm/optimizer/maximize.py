@@ -36,6 +36,10 @@ TRUSTED_GAIN = 1e-3
 LAST_STEP_GAIN = 1e-5
 #: The same where evaluations are dear, which they are with many levels, and curvature changes little.
 DEAR_QUASI_TOL = 1e-6
+#: Expected gain by a quasi-Newton matrix from which few steps should do; when they do not, or a climb
+#: is long, the matrix is wrong in some direction and the exact Hessian takes its place.
+CLOSE_GAIN = 1e-5
+CLOSE_STEPS, LONG_CLIMB = 3, 25
 #: Rise in log-likelihood that counts as none, four steps in a row.
 IDLE_RISE = 1e-7
 
@@ -180,12 +184,13 @@ def maximize(
         H = -A
     trust = TRUSTED_GAIN if fresh else None
     finished = at_tight = False
-    n_steps = n_idle = 0
+    n_steps = n_idle = n_close = n_quasi = 0
     hand_over = CHEAP_QUASI_TOL if cheap_hessian else DEAR_QUASI_TOL if dear else QUASI_TOL
     while True:
         if A is None:
             H, tangent = hessian()
             A, fresh, trust = -H, True, None
+            n_close = n_quasi = 0
         step = np.zeros_like(phi)
         step[index], gain, _ = newton_step(A[block], current.gradient[index])
         if progress is not None:
@@ -205,6 +210,11 @@ def maximize(
             break
         if n_steps >= max_iter:
             break
+        if n_close > CLOSE_STEPS or n_quasi > LONG_CLIMB:
+            if not at_tight:
+                current = evaluate(phi, tight_tol)
+            A = None
+            continue
         # a point that may serve for the Hessian is evaluated once, well enough
         near = dear and not fresh and gain < NEARLY_THERE
         mode_tol = tight_tol if near else _mode_tol(gain)
@@ -227,6 +237,8 @@ def maximize(
             A = None
         else:
             A = bfgs_update(A, accepted.phi - phi, current.gradient - accepted.gradient)
+            n_quasi += 1
+            n_close += gain < CLOSE_GAIN
             fresh = fresh and gain < (hand_over if trust is None else trust)
         phi, current, at_tight = accepted.phi, accepted, near
     if not fresh:
