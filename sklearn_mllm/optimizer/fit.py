@@ -16,7 +16,7 @@ from ..objective.joint import JointModeObjective, joint_start
 from ..objective.laplace import Evaluation, LaplaceObjective, ModeError
 from ..objective.rows import blas_threads
 from ..objective.tangents import mode_tangents
-from .maximize import TIGHT_MODE_TOL, Maximum, NotFinite, maximize
+from .maximize import START_MODE_TOL, TIGHT_MODE_TOL, Maximum, NotFinite, maximize
 from .start import plain_fit, start_theta
 
 __all__ = ["Outcome", "ascend", "fit_problem"]
@@ -203,6 +203,7 @@ def _fit(
 ) -> Outcome:
     layout = objective.layout
     negative_hessian = None
+    given = start is not None
     closed_form = has_closed_form(objective)
     joint = isinstance(objective, JointModeObjective)
     p = objective.problem.p
@@ -227,7 +228,7 @@ def _fit(
     if joint and start.shape[0] > objective.n_parameters:
         objective.beta, start = start[: problem.p], start[problem.p :]
     if negative_hessian is None and not closed_form and not joint:
-        start, negative_hessian = _joint_start(objective, start)
+        start, negative_hessian = _joint_start(objective, start, given)
     free = np.ones(objective.n_parameters, dtype=bool)
     settings = {"tol": tol, "max_iter": max_iter, "cheap_hessian": cheap, "penalty": penalty}
     trusted = False
@@ -275,13 +276,30 @@ def _laplace_start(problem: Problem, link, n_threads: int):
     return first.maximum.phi, -first.maximum.hessian
 
 
-def _joint_start(objective, start: np.ndarray):
-    """A better start, and a first negative Hessian, from joint steps on (beta, u) and theta."""
+def _joint_start(objective, start: np.ndarray, given: bool):
+    """A better start, and a first negative Hessian, from joint steps on (beta, u) and theta.
+
+    A start that was given, from an earlier fit, is left only for one that is no lower.
+    """
     beta, theta = objective.split(start)
     try:
         found = joint_start(objective, beta, theta)
     except ModeError:
         return start, None
+    if given:
+        try:
+            before = objective.evaluate(start, START_MODE_TOL)
+        except ModeError:
+            before = None
+        if before is not None and np.isfinite(before.value):
+            modes = objective.u
+            try:
+                after = objective.evaluate(found.phi, START_MODE_TOL)
+            except ModeError:
+                after = None
+            if after is None or not after.value > before.value - START_MODE_TOL:
+                objective.u = modes
+                return start, None
     objective.u = found.u
     return found.phi, found.negative_hessian
 
