@@ -190,7 +190,7 @@ class OurProblem:
         outcome.objective.close()
         return outcome.maximum.value + self.constant, outcome.maximum.phi
 
-    def differenced_errors(self, step: float = 1e-4) -> np.ndarray:
+    def differenced_errors(self, step: float = 5e-4) -> np.ndarray:
         """Standard errors of the coefficients from central differences of the exact gradient."""
         from sklearn_mllm.objective.laplace import LaplaceObjective
 
@@ -200,8 +200,8 @@ class OurProblem:
         for j in range(M):
             moved = np.zeros(M)
             moved[j] = step * max(1.0, abs(self.phi[j]))
-            up = objective.evaluate(self.phi + moved, 1e-14).gradient
-            down = objective.evaluate(self.phi - moved, 1e-14).gradient
+            up = objective.evaluate(self.phi + moved, 1e-18).gradient
+            down = objective.evaluate(self.phi - moved, 1e-18).gradient
             H[j] = (up - down) / (2.0 * moved[j])
         objective.close()
         covariance = linalg.inv(-0.5 * (H + H.T))[:p, :p]

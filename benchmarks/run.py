@@ -59,11 +59,16 @@ def measure(name: str, repeats: int, engines: set[str], slow: float) -> list[dic
             continue
         if first[1] > slow and rival is not ours:
             single[rival.NAME] = first
+            if hasattr(data, "close"):
+                data.close()
         else:
             runs[rival.NAME] = (rival, data, [])
     for _ in range(repeats):
         for rival, data, fits in runs.values():
             fits.append(timed_fit(rival, problem, data))
+    for _, data, _ in runs.values():
+        if hasattr(data, "close"):
+            data.close()
     results = {key: fits for key, (_, _, fits) in runs.items()}
     results.update((key, [first]) for key, first in single.items())
     reached = {key: max(value for value, _ in fits) for key, fits in results.items()}
