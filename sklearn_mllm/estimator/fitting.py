@@ -114,9 +114,20 @@ def fit_arrays(
             outcome, build, matrices.names, matrices.random, null_log_likelihood=None, **about
         )
         if matrices.random:
-            return result
+            return _with_laplace_check(result, outcome, link, build, kept, matrices.random)
         # last of all: it works in the same buffers
         null = null_log_likelihood(outcome.objective) + response.constant
         return replace(result, null_log_likelihood=null)
     finally:
         outcome.objective.close()
+
+
+def _with_laplace_check(result: FitResult, outcome, link, build, kept, random) -> FitResult:
+    """The result with the check that small data get by default; last, in the objective's buffers."""
+    from ..optimizer.laplace_check import check_laplace
+
+    terms = [(term.group, term.effects) for term in random]
+    found = check_laplace(outcome, link, build.fixed_map.T, kept, terms)
+    if found is None:
+        return result
+    return replace(result, verdict=replace(result.verdict, laplace_error=found))

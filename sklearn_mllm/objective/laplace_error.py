@@ -92,6 +92,7 @@ def laplace_error(
     tol: float = 1e-3,
     max_steps: int = 6,
     max_nodes: int = 5000,
+    n_points: int | None = None,
     n_threads: int = 1,
 ) -> LaplaceError:
     """Compare the Laplace approximation at `phi` with adaptive quadrature.
@@ -115,9 +116,11 @@ def laplace_error(
         1% of its difference to the Laplace approximation.
     max_steps : int
         Steps on the quadrature's likelihood; further ones are taken while they promise more than
-        1e-3 in log-likelihood.
+        1e-3 in log-likelihood. 0 for the plain Newton step, not evaluated.
     max_nodes : int
         Largest grid of one factor.
+    n_points : int, optional
+        This many points per dimension, without refinement; `precision` is then infinite.
 
     Raises
     ------
@@ -130,7 +133,8 @@ def laplace_error(
     values, gradient = _integrate(problem, link, phi, 1, n_threads)
     laplace, slope = values, gradient
     n, precision, converged = 1, np.inf, False
-    for points in _refinements(largest, max_nodes):
+    sequence = _refinements(largest, max_nodes) if n_points is None else [n_points]
+    for points in sequence:
         coarse = values
         values, gradient = _integrate(problem, link, phi, points, n_threads)
         if not np.isfinite(values).all():
@@ -199,6 +203,8 @@ def _ascend(climb: Callable, start, A: np.ndarray, max_steps: int) -> tuple[np.n
     value, gradient = start
     step = linalg.solve(A, gradient, assume_a="pos")
     gain = 0.5 * float(gradient @ step)
+    if max_steps == 0:
+        return step, 0, gain
     n_steps = 0
     while n_steps < max_steps:
         n_steps += 1

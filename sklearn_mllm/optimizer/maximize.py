@@ -35,7 +35,7 @@ TRUSTED_GAIN = 1e-3
 #: power 3/2 of the gain.
 LAST_STEP_GAIN = 1e-5
 #: The same where evaluations are dear, which they are with many levels, and curvature changes little.
-DEAR_QUASI_TOL = 1e-6
+DEAR_QUASI_TOL = 2e-7
 #: Expected gain by a quasi-Newton matrix from which few steps should do; when they do not, or a climb
 #: is long, the matrix is wrong in some direction and the exact Hessian takes its place.
 CLOSE_GAIN = 1e-5

@@ -9,6 +9,29 @@ import numpy as np
 __all__ = ["FactorResult", "FitResult", "TermResult", "Verdict"]
 
 
+@dataclass(frozen=True)
+class LaplaceCheck:
+    """How far the Laplace approximation of a fit is off, found with the fit on small data.
+
+    Attributes
+    ----------
+    log_likelihood_difference : float
+        A better approximation less the Laplace approximation, at the estimates.
+    shift : float
+        Largest change of a parameter that a better approximation would make, in standard errors.
+    parameter : str
+        Which one.
+    n_points : int
+        Points per dimension of the quadrature behind these figures; 0 for the next terms of the
+        Laplace expansion, which are rough but cost next to nothing.
+    """
+
+    log_likelihood_difference: float
+    shift: float
+    parameter: str
+    n_points: int
+
+
 @dataclass(frozen=True, eq=False)
 class Verdict:
     """Whether the estimate is a maximum, in scale-free quantities.
@@ -35,6 +58,8 @@ class Verdict:
     log_likelihood_error : float
         Standard error of the log-likelihood where random probes stand in for an exact determinant
         (crossed factors with very many levels each), else 0.
+    laplace_error : LaplaceCheck or None
+        For Laplace fits of small data with random effects.
     """
 
     converged: bool
@@ -47,6 +72,7 @@ class Verdict:
     n_steps: int
     message: str
     log_likelihood_error: float = 0.0
+    laplace_error: LaplaceCheck | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,94 @@
+"""The check of the Laplace approximation that comes with every fit of small data."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from reference_cases import load_case
+
+from sklearn_mllm import MixedLogisticClassifier, laplace_error
+
+# cases where the expansion's next terms are enough, and those where quadrature has to tell
+MILD = ["contraception_m03", "contraception_m05", "contraception_m03_probit", "students_schools"]
+POOR = ["bacteria_trt_week", "toenail_laplace"]
+
+
+def fitted(identifier):
+    case, frame = load_case(identifier)
+    return MixedLogisticClassifier(case["formula"], link=case["link"]).fit(frame), frame
+
+
+@pytest.mark.parametrize("identifier", MILD)
+def test_next_terms_are_nearly_the_quadrature(identifier):
+    model, frame = fitted(identifier)
+    check = model.convergence_.laplace_error
+    full = laplace_error(model, frame)
+    expected = full.attrs["log_likelihood_difference"]
+    assert check.n_points == 0
+    assert check.log_likelihood_difference == pytest.approx(expected, rel=0.05, abs=1e-3)
+    # rough, but not less than the truth
+    assert check.shift >= full["shift_in_errors"].abs().max()
+    assert check.shift < 0.25
+
+
+@pytest.mark.parametrize("identifier", POOR)
+def test_a_poor_approximation_is_held_against_quadrature(identifier):
+    model, frame = fitted(identifier)
+    check = model.convergence_.laplace_error
+    assert check.n_points == 25
+    expected = laplace_error(model, frame).attrs["log_likelihood_difference"]
+    assert check.log_likelihood_difference == pytest.approx(expected, rel=0.1)
+    assert check.shift > 0.1
+
+
+def test_nested_groups_of_few_rows():
+    generator = np.random.default_rng(3)
+    mother = np.concatenate([np.arange(700), generator.integers(0, 700, 300)])
+    community = np.sort(generator.integers(0, 70, 700))[mother]
+    x = generator.normal(size=1000)
+    eta = (
+        0.3 * x
+        + 1.2 * generator.normal(size=700)[mother]
+        + 0.7 * generator.normal(size=70)[community]
+    )
+    frame = pd.DataFrame({"x": x, "mother": mother, "community": community})
+    frame["y"] = (generator.random(1000) < 1 / (1 + np.exp(-eta))).astype(int)
+    model = MixedLogisticClassifier("y ~ x + (1 | community/mother)").fit(frame)
+    check = model.convergence_.laplace_error
+    full = laplace_error(model, frame)
+    assert check.n_points >= 5
+    assert check.shift > 0.5
+    assert "mother" in check.parameter
+    expected = full.attrs["log_likelihood_difference"]
+    assert check.log_likelihood_difference == pytest.approx(expected, rel=0.05)
+
+
+def test_crossed_factors_have_the_next_terms():
+    """One row more makes nested factors crossed; the answer is nearly that of quadrature."""
+    generator = np.random.default_rng(5)
+    school = np.repeat(np.arange(20), 40)
+    pupil = np.repeat(np.arange(100), 8)
+    x = generator.normal(size=800)
+    eta = (
+        0.5 * x + 0.6 * generator.normal(size=20)[school] + 0.9 * generator.normal(size=100)[pupil]
+    )
+    frame = pd.DataFrame({"x": x, "pupil": pupil, "school": school})
+    frame["y"] = (generator.random(800) < 1 / (1 + np.exp(-eta))).astype(int)
+    formula = "y ~ x + (1 | school) + (1 | pupil)"
+    nested = MixedLogisticClassifier(formula).fit(frame)
+    frame.loc[0, "school"] = 19
+    crossed = MixedLogisticClassifier(formula).fit(frame)
+    expected = laplace_error(nested, frame.assign(school=school)).attrs["log_likelihood_difference"]
+    check = crossed.convergence_.laplace_error
+    assert check.n_points == 0
+    assert check.log_likelihood_difference == pytest.approx(expected, rel=0.15)
+
+
+def test_nothing_to_check():
+    frame = load_case("contraception_m03")[1]
+    plain = MixedLogisticClassifier("use ~ age").fit(frame)
+    quadrature = MixedLogisticClassifier("use ~ age + (1 | district)", n_agq=3).fit(frame)
+    singular, _ = fitted("singular_zero")
+    for model in (plain, quadrature, singular):
+        assert model.convergence_.laplace_error is None
