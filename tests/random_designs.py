@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
-__all__ = ["KINDS", "Design", "draw", "kind_of"]
+__all__ = ["KINDS", "Design", "draw", "fingerprint", "kind_of"]
 
 #: Structures of random effects with their share of the designs.
 KINDS = {
@@ -293,3 +293,15 @@ def draw(kind: str, seed: int) -> Design:
         covariates.append(f"{covariates[0]}:{covariates[1]}")
     formula = f"{left} ~ {' + '.join(covariates)} + {bars}"
     return Design(kind, seed, formula, frame, link, weights, offset, tuple(sds), tuple(traits))
+
+
+def fingerprint(design: Design) -> list[float]:
+    """Sums that change when a design does: responses, covariates, levels."""
+    frame = design.frame
+    left = ["yes", "no"] if "yes" in frame else ["y"]
+    place = np.arange(1, len(frame) + 1)
+    return [
+        float(sum((frame[name].to_numpy() * place).sum() for name in left)),
+        float(sum(np.abs(frame[name]).sum() for name in frame if name[0] == "x")),
+        float(sum((frame[name].to_numpy() * place).sum() for name in "ghim" if name in frame)),
+    ]
