@@ -124,10 +124,12 @@ def fit_arrays(
 
 def _with_laplace_check(result: FitResult, outcome, link, build, kept, random) -> FitResult:
     """The result with the check that small data get by default; last, in the objective's buffers."""
+    from ..optimizer.fit import blas_limit
     from ..optimizer.laplace_check import check_laplace
 
     terms = [(term.group, term.effects) for term in random]
-    found = check_laplace(outcome, link, build.fixed_map.T, kept, terms)
+    with blas_limit(outcome.objective):
+        found = check_laplace(outcome, link, build.fixed_map.T, kept, terms)
     if found is None:
         return result
     return replace(result, verdict=replace(result.verdict, laplace_error=found))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,7 +19,7 @@ from ..objective.tangents import mode_tangents
 from .maximize import START_MODE_TOL, TIGHT_MODE_TOL, Maximum, NotFinite, maximize
 from .start import plain_fit, start_theta
 
-__all__ = ["Outcome", "ascend", "fit_problem"]
+__all__ = ["Outcome", "ascend", "blas_limit", "fit_problem"]
 
 #: Rows from which the fit starts on a subsample, and the share of them that is one in.
 SUBSAMPLE_FROM = 60_000
@@ -118,7 +118,7 @@ def ascend(
         dear=dear,
         trusted=trusted,
     )
-    if maximum.tangent is None and trusted:
+    if maximum.tangent is None and trusted and isinstance(objective, LaplaceObjective):
         maximum = replace(maximum, tangent=mode_tangents(objective))
     if maximum.phi is not objective.state.phi and maximum.tangent is not None and dear:
         # the last step was taken without an evaluation: the modes follow it
@@ -193,9 +193,14 @@ def fit_problem(
         When the likelihood cannot be evaluated at any start value.
     """
     objective = make_objective(problem, link, n_threads=n_threads)
-    limit = objective.structure.blas_threads
-    with nullcontext() if limit is None else blas_threads().limit(limits=limit, user_api="blas"):
+    with blas_limit(objective):
         return _fit(objective, problem, link, penalty, n_threads, tol, max_iter, start, progress)
+
+
+def blas_limit(objective) -> AbstractContextManager:
+    """Holds the threads of BLAS at what the objective's structure can use."""
+    limit = objective.structure.blas_threads
+    return nullcontext() if limit is None else blas_threads().limit(limits=limit, user_api="blas")
 
 
 def _fit(
@@ -229,18 +234,13 @@ def _fit(
         objective.beta, start = start[: problem.p], start[problem.p :]
     if negative_hessian is None and not closed_form and not joint:
         start, negative_hessian = _joint_start(objective, start, given)
-    free = np.ones(objective.n_parameters, dtype=bool)
     settings = {"tol": tol, "max_iter": max_iter, "cheap_hessian": cheap, "penalty": penalty}
-    trusted = False
-    if objective.structure.approximates and isinstance(objective, LaplaceObjective):
-        start, negative_hessian, trusted = _approximate_maximum(
+    if objective.structure.approximates and (joint or isinstance(objective, LaplaceObjective)):
+        maximum, free = _search_by_approximation(
             objective, start, negative_hessian, settings, progress
         )
-    maximum = ascend(
-        objective, start, free, negative_hessian, progress=progress, trusted=trusted, **settings
-    )
-    maximum, free = _settle_boundary(objective, maximum, free, settings)
-    maximum, free = _second_look(objective, start, maximum, free, settings)
+    else:
+        maximum, free = _search(objective, start, negative_hessian, settings, progress)
     if joint:
         maximum, free = _complete(objective, maximum, free)
     if penalty is not None:
@@ -304,22 +304,27 @@ def _joint_start(objective, start: np.ndarray, given: bool):
     return found.phi, found.negative_hessian
 
 
-def _approximate_maximum(objective, start, negative_hessian, settings: dict, progress):
-    """Maximum and curvature by the structure's approximation, and whether they can be trusted.
-
-    One exact evaluation there, or a few, then give the exact maximum.
-    """
-    layout, p = objective.layout, objective.problem.p
+def _search(objective, start: np.ndarray, negative_hessian, settings: dict, progress):
+    """The highest maximum found, and which parameters are free there."""
     free = np.ones(objective.n_parameters, dtype=bool)
+    maximum = ascend(objective, start, free, negative_hessian, progress=progress, **settings)
+    maximum, free = _settle_boundary(objective, maximum, free, settings)
+    return _second_look(objective, start, maximum, free, settings)
+
+
+def _search_by_approximation(objective, start, negative_hessian, settings: dict, progress):
+    """The search by the structure's approximation; then an exact evaluation there, or a few.
+
+    The curvature is the approximation's.
+    """
     with objective.structure.approximately():
-        try:
-            first = ascend(objective, start, free, negative_hessian, progress=progress, **settings)
-        except NotFinite:
-            return start, negative_hessian, False
-    objective.u, objective.tangent = first.modes, first.tangent
-    objective._u_phi = first.phi
-    inside = np.abs(first.phi[p:][layout.diagonal]).min(initial=np.inf) > NEAR_ZERO
-    return first.phi, -first.hessian, bool(first.finished and inside)
+        first, free = _search(objective, start, negative_hessian, settings, progress)
+    objective.u, objective.tangent = first.modes, None
+    last = ascend(
+        objective, first.phi, free, -first.hessian,
+        progress=progress, trusted=first.finished, **settings,
+    )  # fmt: skip
+    return replace(last, n_steps=first.n_steps + last.n_steps), free
 
 
 #: Standard deviation (on the scale of the predictor) below which zero is tried.

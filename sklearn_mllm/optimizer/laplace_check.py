@@ -11,7 +11,7 @@ taken so throughout. For small variances D grows with their square, so that 4 D 
 and that times a standard error about what it moves theta by, in standard errors, rather too much than too
 little; several thetas share it by their squares. Where this is small nothing more is done. Where it is
 not, one pass of quadrature gives the slopes in all parameters; crossed factors, which have no quadrature,
-take differences of D.
+take differences of D, where evaluations are cheap.
 """
 
 from __future__ import annotations
@@ -79,6 +79,8 @@ def check_laplace(
     rough = 4.0 * size * shares * errors[p + moving] / np.abs(theta[moving])
     worst = int(np.argmax(rough))
     if rough[worst] < SUSPECT:
+        return LaplaceCheck(difference, float(rough[worst]), words[p + moving[worst]], 0)
+    if objective.structure.dear:
         return LaplaceCheck(difference, float(rough[worst]), words[p + moving[worst]], 0)
     try:
         if len(problem.factors) == 1 or parents(problem) is not None:
