@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 from agreement_report import write_report
-from engines import EngineFit, OurProblem, fit_glmm, fit_ours, separated
+from engines import EngineFit, GlmmWorker, OurProblem, fit_ours, separated
 from random_designs import KINDS, Design, draw, kind_of
 
 __all__ = ["Finding", "Record", "examine"]
@@ -84,7 +84,7 @@ def _alarm(*_) -> None:
     raise Hang(f"no end after {TIME_LIMIT} s")
 
 
-def examine(design: Design) -> Record:
+def examine(design: Design, worker: GlmmWorker) -> Record:
     """Fit a design by both engines and name every disagreement."""
     signal.signal(signal.SIGALRM, _alarm)
     signal.alarm(TIME_LIMIT)
@@ -92,7 +92,7 @@ def examine(design: Design) -> Record:
         ours = fit_ours(design)
     finally:
         signal.alarm(0)
-    rival = fit_glmm(design)
+    rival = worker.fit(design)
     record = Record(
         design.kind, design.seed, len(design.frame), design.link, design.traits, design.formula,
         ours.seconds, None if rival is None else rival.seconds,
@@ -240,6 +240,37 @@ def _climb_again(problem: OurProblem, ours: EngineFit, record: Record, say) -> N
         say(Finding("standard errors", True, text))
 
 
+def hold_against_r(pairs: list[tuple[Design, Record]]) -> str:
+    """Hold designs without a fit by glmm against glmmTMB's; says how many were compared."""
+    from engines_r import fit_glmmtmb
+
+    fits = fit_glmmtmb([design for design, _ in pairs])
+    if fits is None:
+        return "glmmTMB is not installed"
+    compared = errors = 0
+    for (design, record), rival in zip(pairs, fits, strict=True):
+        if rival.error is not None or np.isnan(rival.log_likelihood):
+            continue
+        compared += 1
+        ours, say = fit_ours(design), record.findings.append
+        difference = ours.log_likelihood - rival.log_likelihood
+        words = f"sds {ours.smallest_sd:.3g} to {ours.largest_sd:.3g}"
+        if difference < -VALUE_TOL:
+            say(Finding("lower", True, f"glmmTMB {-difference:.2g} higher; {words}"))
+        elif difference > VALUE_TOL:
+            say(Finding("higher", False, f"ours {difference:.2g} above glmmTMB's; {words}"))
+        elif not ours.converged and rival.converged and not record.separated:
+            message = ours.model.convergence_.message[:120]
+            say(Finding("false alarm", True, f"{message}; {words}, glmmTMB agrees"))
+        elif _interior(ours) and rival.converged:
+            errors += 1
+            found = ours.se[~np.isnan(ours.se)]
+            off = np.abs(found / rival.se - 1.0).max()
+            if off > ERROR_TOL:
+                say(Finding("standard errors", True, f"{off:.1e} from glmmTMB's; {words}"))
+    return f"{compared} of {len(pairs)} compared, standard errors of {errors}"
+
+
 def _diagonal(problem: OurProblem) -> np.ndarray:
     from sklearn_mllm.objective.covariance import CovarianceLayout
 
@@ -252,33 +283,42 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="the first seed")
     parser.add_argument("--kind", choices=list(KINDS), help="one structure only")
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "agreement.md")
+    parser.add_argument("--glmmtmb", type=int, default=150, help="designs at most for glmmTMB")
     parser.add_argument("--print", action="store_true", help="print findings, write nothing")
     options = parser.parse_args()
     os.environ.setdefault("RUST_BACKTRACE", "0")
-    examine(draw("crossed", 1))  # once to load everything
-    records, began, counts = [], time.perf_counter(), Counter()
+    worker = GlmmWorker()
+    examine(draw("crossed", 1), worker)  # once to load everything
+    records, began, for_r = [], time.perf_counter(), []
     for seed in range(options.seed, options.seed + options.count):
         design = draw(options.kind or kind_of(seed), seed)
         try:
-            record = examine(design)
+            record = examine(design, worker)
         except Hang as hang:
             record = Record(
                 design.kind, seed, len(design.frame), design.link, design.traits, design.formula,
                 np.nan, None, False, findings=[Finding("hang", True, str(hang))],
             )  # fmt: skip
         records.append(record)
+        lacking = record.rival_seconds is None and design.weights is None and record.n <= 2000
+        if lacking and len(for_r) < options.glmmtmb and not record.findings:
+            for_r.append((design, record))
         for finding in record.findings:
-            counts[finding.what] += 1
             if finding.ours_at_fault or options.print:
                 about = f"{record.kind}:{seed} n={record.n} {record.link}"
                 print(f"{about} [{finding.what}] {finding.text}", flush=True)
+    note = hold_against_r(for_r) if for_r else "no design for it"
+    for _, record in for_r:
+        for finding in record.findings:
+            print(f"{record.kind}:{record.seed} [{finding.what}] {finding.text}", flush=True)
     seconds = time.perf_counter() - began
-    print(f"{len(records)} designs in {seconds:.0f} s;", dict(counts))
+    counts = Counter(finding.what for record in records for finding in record.findings)
+    print(f"{len(records)} designs in {seconds:.0f} s; glmmTMB: {note};", dict(counts))
     if not options.print:
         command = f"python benchmarks/agreement.py --count {options.count} --seed {options.seed}"
         if options.kind:
             command += f" --kind {options.kind}"
-        write_report(records, options.output, command, seconds)
+        write_report(records, options.output, command, seconds, note)
 
 
 if __name__ == "__main__":

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import re
 import time
 import warnings
 from dataclasses import dataclass, field
 
 import numpy as np
+from random_designs import draw
 from scipy import linalg, optimize
 
 from sklearn_mllm import MixedLogisticClassifier
 
-__all__ = ["EngineFit", "OurProblem", "fit_glmm", "fit_ours", "separated"]
+__all__ = ["EngineFit", "GlmmWorker", "OurProblem", "fit_glmm", "fit_ours", "separated"]
 
+#: Seconds after which a fit of glmm's is ended.
+RIVAL_LIMIT = 60
 #: Bars that glmm's engine does not take, as its own errors say.
 GLMM_LACKS = ("uncorrelated", "two_terms", "slope_only", "random_only")
 
@@ -27,7 +31,7 @@ class EngineFit:
     beta, se : ndarray of shape (p,)
         NaN where aliased.
     covariances : dict
-        From (names of the factor, effects' number) to the matrix; a list where several terms agree.
+        From (names of the factor, number of effects, how many such terms came before) to the matrix.
     converged, singular : bool
         In the engine's own words.
     notes : list of str
@@ -54,8 +58,9 @@ class EngineFit:
         return min((float(np.sqrt(np.diag(S).min())) for S in self.covariances.values()), default=0)
 
 
-def _key(group: str, size: int) -> tuple:
-    return tuple(sorted(group.split(":"))), size
+def _key(group: str, size: int, before=()) -> tuple:
+    names = tuple(sorted(group.split(":")))
+    return names, size, sum(key[:2] == (names, size) for key in before)
 
 
 def fit_ours(design) -> EngineFit:
@@ -78,9 +83,9 @@ def fit_ours(design) -> EngineFit:
     fit.model = model
     fit.log_likelihood = model.log_likelihood_
     fit.beta, fit.se = table["estimate"].to_numpy(), table["std_error"].to_numpy()
-    fit.covariances = {
-        _key(t.group, len(t.effects)): np.asarray(t.covariance) for t in model.result_.terms
-    }
+    for term in model.result_.terms:
+        key = _key(term.group, len(term.effects), fit.covariances)
+        fit.covariances[key] = np.asarray(term.covariance)
     fit.converged, fit.singular = model.converged_, model.is_singular_
     return fit
 
@@ -96,6 +101,41 @@ def _for_glmm(design):
         found.group(0), f"(1 | {a}) + (1 | {a}:{b}) + (1 | {a}_{b}_{c})"
     )
     return formula, design.frame.assign(**{f"{a}_{b}_{c}": cells}), {f"{a}_{b}_{c}": f"{a}:{b}:{c}"}
+
+
+class GlmmWorker:
+    """glmm in a process of its own, which is ended where a fit does not."""
+
+    def __init__(self) -> None:
+        self._process = self._pipe = None
+
+    def fit(self, design) -> EngineFit | None:
+        """As `fit_glmm`; an error after `RIVAL_LIMIT` seconds, or where the process dies."""
+        if self._process is None:
+            ours, theirs = multiprocessing.Pipe()
+            self._process = multiprocessing.Process(target=_serve, args=(theirs,), daemon=True)
+            self._process.start()
+            self._pipe = ours
+        self._pipe.send((design.kind, design.seed))
+        try:
+            if self._pipe.poll(RIVAL_LIMIT):
+                return self._pipe.recv()
+            error = f"no end after {RIVAL_LIMIT} s"
+        except EOFError:
+            error = "the process died"
+        self.close()
+        return EngineFit(error=error)
+
+    def close(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.join()
+            self._process = None
+
+
+def _serve(pipe) -> None:
+    while True:
+        pipe.send(fit_glmm(draw(*pipe.recv())))
 
 
 def fit_glmm(design) -> EngineFit | None:
@@ -150,10 +190,11 @@ class OurProblem:
         """An engine's estimates in the solver's coordinates."""
         kept = self.build.fixed_map.kept
         beta = np.nan_to_num(fit.beta[kept])
-        parts = [np.linalg.solve(self.build.fixed_map.T, beta)]
+        parts, seen = [np.linalg.solve(self.build.fixed_map.T, beta)], []
         for term, C in zip(self.model.result_.terms, self.build.random_maps, strict=True):
             inverse = np.linalg.inv(C)
-            S = inverse @ fit.covariances[_key(term.group, len(term.effects))] @ inverse.T
+            seen.append(_key(term.group, len(term.effects), seen))
+            S = inverse @ fit.covariances[seen[-1]] @ inverse.T
             k = S.shape[0]
             # R of a QR: a triangular root of singular matrices too
             values, vectors = np.linalg.eigh(S)

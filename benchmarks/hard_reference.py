@@ -98,7 +98,7 @@ def reference(kind: str, seed: int, why: str) -> dict:
         "std_errors": [None if np.isnan(e) else float(e) for e in fit.se],
         "std_devs": [
             [":".join(names), np.sqrt(np.diag(S)).tolist()]
-            for (names, _), S in fit.covariances.items()
+            for (names, *_), S in fit.covariances.items()
         ],
         "singular": fit.singular,
     }
