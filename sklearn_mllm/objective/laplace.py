@@ -20,7 +20,6 @@ from ..design.problem import Problem
 from .covariance import CovarianceLayout
 from .rows import RowPasses, Workers
 from .structures import Factorization, Structure, choose
-from .tangents import mode_tangents
 
 __all__ = ["Evaluation", "LaplaceObjective", "ModeError"]
 
@@ -107,12 +106,25 @@ class LaplaceObjective:
 
     def predicted_modes(self, phi: np.ndarray) -> np.ndarray:
         """Modes at `phi` by the implicit function theorem from the last ones."""
-        if self._u_phi is None:
+        if self._u_phi is None or phi is self._u_phi:
             return self.u
-        tangent = self.tangent
-        if tangent is None and self.structure.dear and self._intact:
-            tangent = mode_tangents(self)
-        return self.u if tangent is None else self.u + (phi - self._u_phi) @ tangent
+        if self.tangent is not None:
+            return self.u + (phi - self._u_phi) @ self.tangent
+        if not self._intact or self.state.phi is not self._u_phi:
+            return self.u
+        return self.u + self._moved_modes(phi - self._u_phi)
+
+    def _moved_modes(self, direction: np.ndarray) -> np.ndarray:
+        """Derivative of the modes along one direction: two passes over the rows and one solve."""
+        state, structure = self.state, self.structure
+        beta, theta = self.split(direction)
+        change = self.layout.matrices(theta)
+        row = self.rows.product(beta)
+        structure.predictor(structure.scale(change, state.u), row, row)
+        self.rows.multiply(row, state.W)
+        rhs = structure.scale([m.T for m in change], state.Zs)
+        rhs -= structure.scale([m.T for m in state.matrices], structure.sums(row))
+        return state.factorization.solve(rhs)
 
     def find_modes(self, phi: np.ndarray, tol: float = 1e-12) -> ModeState:
         """Damped Newton steps on u until the squared Newton decrement is below `tol`.
@@ -126,8 +138,8 @@ class LaplaceObjective:
         structure = self.structure
         matrices = self.layout.matrices(theta)
         transposed = [m.T for m in matrices]
-        eta0 = self.rows.fixed_predictor(beta)
         u = np.array(self.predicted_modes(phi))
+        eta0 = self.rows.fixed_predictor(beta)
         self._intact = False
         step: np.ndarray | None = None
         slope: np.ndarray | None = None

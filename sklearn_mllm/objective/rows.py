@@ -101,6 +101,16 @@ class RowPasses:
         self.workers.map(work, self.blocks)
         return out
 
+    def product(self, beta: np.ndarray) -> np.ndarray:
+        """X beta, shape (n,), in the buffer of `fixed_predictor`."""
+        out = self._eta0
+        self.workers.map(lambda rows: np.dot(beta, self.X[:, rows], out=out[rows]), self.blocks)
+        return out
+
+    def multiply(self, v: np.ndarray, w: np.ndarray) -> None:
+        """v <- v w for row vectors."""
+        self.workers.map(lambda rows: np.multiply(v[rows], w[rows], out=v[rows]), self.blocks)
+
     def derivatives(self, eta: np.ndarray, order: int = 3) -> tuple[float, list[np.ndarray]]:
         """Log-likelihood and (s, W, W1[, W2]) at `eta`, in buffers that the next call overwrites.
 

@@ -217,7 +217,7 @@ def maximize(
             continue
         # a point that may serve for the Hessian is evaluated once, well enough
         near = dear and not fresh and gain < NEARLY_THERE
-        mode_tol = tight_tol if near else _mode_tol(gain)
+        mode_tol = tight_tol if near else _mode_tol(gain, tight_tol < TIGHT_MODE_TOL)
         accepted = _climb(evaluate, current, step, gain, min(1.0, cap(phi, step)), mode_tol)
         if accepted is None:
             current = evaluate(phi, tight_tol)
@@ -249,9 +249,14 @@ def maximize(
     return Maximum(phi, current.gradient, current.value, H, tangent, step, gain, n_steps, finished)
 
 
-def _mode_tol(gain: float) -> float:
-    """Squared Newton decrement of the modes that does for a step with this expected gain."""
-    return float(np.clip(1e-3 * min(gain, gain * gain), TIGHT_MODE_TOL, LOOSE_MODE_TOL))
+def _mode_tol(gain: float, dear: bool) -> float:
+    """Squared Newton decrement of the modes that does for a step with this expected gain.
+
+    What it leaves in the gradient must be worth less than the gain of the step after this one; where
+    evaluations are dear for their many levels, each level's share of it is small.
+    """
+    share = 1e-3 if dear else 1e-4
+    return float(np.clip(share * min(gain, gain * gain), TIGHT_MODE_TOL, LOOSE_MODE_TOL))
 
 
 def _climb(
