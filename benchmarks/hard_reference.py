@@ -61,7 +61,7 @@ DESIGNS = {
     "crossed_slope:306": "62 rows of counts, an aliased column",
     "crossed_slope:491": "weights, standard deviation of 8",
     "nested_crossed:114": "60 rows of counts, unscaled, offset, variances at zero",
-    "nested_crossed:226": "standard deviation of 20 beside one at zero",
+    "nested_crossed:141": "standard deviation of 5 beside one at zero, weights",
     "nested_crossed:462": "offset, standard deviations from 0.1 to 4",
     "interaction:66": "unbalanced cells, small variance",
     "interaction:429": "rare events, standard deviation of 13, weights",

@@ -86,7 +86,7 @@ class LaplaceObjective:
         )
         self.layout = CovarianceLayout(problem)
         self.structure: Structure = choose(problem, self.workers)
-        self.u = np.zeros(self.structure.q)
+        self._u = np.zeros(self.structure.q)
         self.tangent: np.ndarray | None = None
         self._u_phi: np.ndarray | None = None
         self._eta = np.empty(problem.n)
@@ -96,6 +96,15 @@ class LaplaceObjective:
         self._intact = False
         self.n_evaluations = 0
         self.n_mode_steps = 0
+
+    @property
+    def u(self) -> np.ndarray:
+        return self._u
+
+    @u.setter
+    def u(self, value: np.ndarray) -> None:
+        # modes that are given are taken as they are, not moved from where the last ones belong
+        self._u, self._u_phi = value, None
 
     @property
     def n_parameters(self) -> int:
@@ -204,8 +213,7 @@ class LaplaceObjective:
                     phi, u, step, matrices, eta, s, W, W1, Zs, factorization, log_likelihood,
                     decrement,
                 )  # fmt: skip
-                self.u = u + step
-                self._u_phi = phi
+                self._u, self._u_phi = u + step, phi
                 self._intact = True
                 return self.state
             u = u + step

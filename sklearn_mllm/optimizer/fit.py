@@ -372,18 +372,23 @@ def _second_look(objective, start: np.ndarray, maximum: Maximum, free: np.ndarra
     huge = np.abs(maximum.phi[p:]).max(initial=0.0) > HUGE_SD
     if free.all() and not huge:
         return maximum, free
-    phi = np.array(start)
-    phi[p:] = np.where(layout.diagonal, 2.0 if huge else 1.0, 0.0)
-    everything = np.ones_like(free)
-    try:
-        other = ascend(objective, phi, everything, None, **settings)
-        other, other_free = _settle_boundary(objective, other, everything, settings)
-    except NotFinite:
-        other, other_free = maximum, free
-    if other.value > maximum.value + 1e-6:
-        return other, other_free
-    return_to(objective, maximum)
-    return maximum, free
+    looks = [(start[:p], 2.0 if huge else 1.0)]
+    if huge and objective.problem.n < SUBSAMPLE_FROM:
+        # far out there may be many maxima: one more climb, from where this one ended
+        looks.append((maximum.phi[:p], 10.0))
+    best, best_free = maximum, free
+    for beta, sd in looks:
+        phi = np.concatenate([beta, np.where(layout.diagonal, sd, 0.0)])
+        everything = np.ones_like(free)
+        try:
+            other = ascend(objective, phi, everything, None, **settings)
+            other, other_free = _settle_boundary(objective, other, everything, settings)
+        except NotFinite:
+            continue
+        if other.value > best.value + 1e-6:
+            best, best_free = other, other_free
+    return_to(objective, best)
+    return best, best_free
 
 
 def rotate_to_zero(layout, phi: np.ndarray, p: int, t: int) -> tuple[np.ndarray, list[int]]:
