@@ -23,6 +23,8 @@ from .structures import Factorization, Structure, choose
 
 __all__ = ["Evaluation", "LaplaceObjective", "ModeError"]
 
+#: Change of a spherical mode, whose prior standard deviation is one, that a tangent may predict.
+LARGEST_MOVE = 1.0
 MAX_MODE_STEPS = 200
 #: Log-likelihood so low that products of its derivatives may overflow: as good as not finite.
 LOWEST = -1e100
@@ -121,7 +123,9 @@ class LaplaceObjective:
             return self.u + (phi - self._u_phi) @ self.tangent
         if not self._intact or self.state.phi is not self._u_phi:
             return self.u
-        return self.u + self._moved_modes(phi - self._u_phi)
+        move = self._moved_modes(phi - self._u_phi)
+        # along a curve that bends much a straight line leads nowhere
+        return self.u if np.abs(move).max(initial=0.0) > LARGEST_MOVE else self.u + move
 
     def _moved_modes(self, direction: np.ndarray) -> np.ndarray:
         """Derivative of the modes along one direction: two passes over the rows and one solve."""
@@ -262,7 +266,7 @@ class LaplaceObjective:
         finally:
             for array, copy in zip(shared, copies, strict=True):
                 array[...] = copy
-            self.state, self.latest, self.u, self._u_phi = state, latest, u, at
+            self.state, self.latest, self._u, self._u_phi = state, latest, u, at
             self._intact = True
 
     def close(self) -> None:

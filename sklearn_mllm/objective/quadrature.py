@@ -103,7 +103,6 @@ class ModeBased:
     @u.setter
     def u(self, value: np.ndarray) -> None:
         self.laplace.u = value
-        self.laplace._u_phi = None
 
     @property
     def tangent(self) -> np.ndarray | None:
