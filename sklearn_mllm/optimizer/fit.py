@@ -355,6 +355,7 @@ def _settle_boundary(objective, maximum: Maximum, free: np.ndarray, settings: di
         except NotFinite:
             continue
         slack = 1e-7 * max(1.0, abs(maximum.value)) ** 0.5
+        candidate = replace(candidate, n_steps=candidate.n_steps + maximum.n_steps)
         if candidate.value >= maximum.value - slack:
             maximum, free = candidate, trial_free
     if near:
@@ -385,8 +386,10 @@ def _second_look(objective, start: np.ndarray, maximum: Maximum, free: np.ndarra
             other, other_free = _settle_boundary(objective, other, everything, settings)
         except NotFinite:
             continue
+        steps = other.n_steps + best.n_steps
         if other.value > best.value + 1e-6:
             best, best_free = other, other_free
+        best = replace(best, n_steps=steps)
     return_to(objective, best)
     return best, best_free
 
