@@ -87,4 +87,6 @@ PROBLEMS: dict[str, Callable[[], Problem]] = {
     "verbagg": verbagg,
     "three": three_level,
     "crossed": lambda: crossed(100_000, 2_000, 500),
+    "crossed_large": lambda: crossed(1_000_000, 20_000, 5_000),
+    "crossed_huge": lambda: crossed(500_000, 50_000, 50_000),
 }

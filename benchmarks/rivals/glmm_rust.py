@@ -13,7 +13,9 @@ def available() -> bool:
 
 
 def prepare(problem):
-    return problem.frame
+    """The frame; None for crossed factors of many levels each, which it is not waited for."""
+    bars = problem.formula.count("|")
+    return None if bars > 1 and len(problem.frame) > 200_000 else problem.frame
 
 
 def fit(problem, data) -> float:
