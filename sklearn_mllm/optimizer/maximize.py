@@ -32,8 +32,8 @@ NEARLY_THERE = 1e-4
 #: Expected gain up to which a Hessian from an approximation still belongs to where the search stands.
 TRUSTED_GAIN = 1e-3
 #: Expected gain up to which a Newton step with the exact Hessian needs no evaluation: it is exact to the
-#: power 3/2 of the gain.
-LAST_STEP_GAIN = 1e-5
+#: power 3/2 of the gain. Longer steps lead away, as under separation, and the verdict has to see them.
+LAST_STEP_GAIN, LAST_STEP_LENGTH = 1e-5, 1e-2
 #: The same where evaluations are dear, which they are with many levels, and curvature changes little.
 DEAR_QUASI_TOL = 2e-7
 #: Expected gain by a quasi-Newton matrix from which few steps should do; when they do not, or a climb
@@ -203,7 +203,7 @@ def maximize(
                 current = evaluate(phi, tight_tol)
             A = None
             continue
-        if fresh and dear and gain < LAST_STEP_GAIN:
+        if fresh and dear and gain < LAST_STEP_GAIN and np.abs(step).max() < LAST_STEP_LENGTH:
             phi, finished = phi + step, True
             current = Evaluation(phi, current.value + gain, np.zeros_like(step))
             step, gain = np.zeros_like(step), 0.0

@@ -119,11 +119,14 @@ def _loose_direction(outcome: Outcome) -> np.ndarray | None:
     X, free = outcome.objective.problem.X, outcome.free
     p = X.shape[0]
     index = np.flatnonzero(free)
-    try:
-        inverse = np.linalg.inv(-outcome.maximum.hessian[np.ix_(index, index)])
-    except np.linalg.LinAlgError:
-        return None
-    covariance = inverse[:p, :p]
+    A = -outcome.maximum.hessian[np.ix_(index, index)]
+    diagonal = np.abs(np.diag(A))
+    scale = 1.0 / np.sqrt(np.where(diagonal > 0.0, diagonal, 1.0))
+    values, vectors = np.linalg.eigh(A * scale * scale[:, None])
+    # a direction that rounding turns downwards is as good as flat
+    values = np.maximum(values, 1e-12 * max(float(values.max()), 1e-300))
+    coordinates = (vectors * scale[:, None])[:p]
+    covariance = (coordinates / values) @ coordinates.T
     # the columns have unit mean square: no entry is beyond the root of n
     bound = np.sqrt(np.abs(np.diag(covariance))).sum() * np.sqrt(X.shape[1])
     if not bound > UNBOUNDED_ERROR:
