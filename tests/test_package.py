@@ -32,6 +32,17 @@ def test_public_names_are_listed():
     assert set(contract) <= set(sklearn_mllm.__all__) <= set(dir(sklearn_mllm))
 
 
+def test_names_are_functions_whatever_was_imported_before():
+    """`report` and `poststratify` are also names of modules, which an unpickled value imports."""
+    code = (
+        "import sklearn_mllm.presentation.report, sklearn_mllm.prediction.poststratify\n"
+        "from sklearn_mllm import poststratify, report\n"
+        "print(callable(poststratify), callable(report))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.split() == ["True", "True"]
+
+
 def test_unknown_name():
     with pytest.raises(AttributeError, match="'sklearn_mllm' has no attribute 'MixedLogistic'"):
         sklearn_mllm.MixedLogistic  # noqa: B018

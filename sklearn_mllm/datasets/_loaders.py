@@ -127,6 +127,11 @@ def load_contraception(*, return_X_y: bool = False, as_frame: bool = True):
         data (without the response), target (`use`), frame (all columns), feature_names,
         target_names (labels in the order of their levels), DESCR.
 
+    References
+    ----------
+    Huq & Cleland (1990), Bangladesh Fertility Survey 1989, NIPORT, Dhaka; as in the R package
+    mlmRev.
+
     Examples
     --------
     >>> from sklearn_mllm.datasets import load_contraception
@@ -140,9 +145,25 @@ def load_contraception(*, return_X_y: bool = False, as_frame: bool = True):
 def load_cbpp(*, return_X_y: bool = False, as_frame: bool = True):
     """Counts of pleuropneumonia in 15 herds: `cbind(incidence, failures) ~ period + (1 | herd)`.
 
-    Parameters and result as in `load_contraception`. The target is the count `incidence` of
-    `size` animals, and has no labels (`target_names` is None): fit on `frame`, with a formula that
-    names both counts on its left.
+    The target is the count `incidence` of `size` animals, and has no labels: fit on `frame`, with a
+    formula that names both counts on its left.
+
+    Parameters
+    ----------
+    return_X_y : bool, default=False
+        Return (data, target) alone.
+    as_frame : bool, default=True
+        As in `load_contraception`.
+
+    Returns
+    -------
+    Bunch
+        data, target, frame, feature_names, target_names, DESCR, as in `load_contraception`; target_names is
+        None.
+
+    References
+    ----------
+    Lesnoff et al. (2004), Preventive Veterinary Medicine 64, 27-40; as in the R package lme4.
 
     Examples
     --------
@@ -157,7 +178,23 @@ def load_cbpp(*, return_X_y: bool = False, as_frame: bool = True):
 def load_toenail(*, return_X_y: bool = False, as_frame: bool = True):
     """Toenail infection: 1,908 visits of 294 patients.
 
-    Parameters and result as in `load_contraception`; the target is `outcome`.
+    Parameters
+    ----------
+    return_X_y : bool, default=False
+        Return (data, target) alone.
+    as_frame : bool, default=True
+        As in `load_contraception`.
+
+    Returns
+    -------
+    Bunch
+        data, target, frame, feature_names, target_names, DESCR, as in `load_contraception`; the
+        target is `outcome`.
+
+    References
+    ----------
+    De Backer et al. (1998), Journal of the American Academy of Dermatology 38; as in the R
+    package HSAUR3.
 
     Examples
     --------
@@ -172,7 +209,23 @@ def load_toenail(*, return_X_y: bool = False, as_frame: bool = True):
 def load_verbagg(*, return_X_y: bool = False, as_frame: bool = True):
     """Verbal aggression: 316 persons by 24 items.
 
-    Parameters and result as in `load_contraception`; the target is `r2`.
+    Parameters
+    ----------
+    return_X_y : bool, default=False
+        Return (data, target) alone.
+    as_frame : bool, default=True
+        As in `load_contraception`.
+
+    Returns
+    -------
+    Bunch
+        data, target, frame, feature_names, target_names, DESCR, as in `load_contraception`; the
+        target is `r2`.
+
+    References
+    ----------
+    Vansteelandt (2000), in De Boeck & Wilson (2004), Explanatory Item Response Models, Springer; as
+    in the R package lme4.
 
     Examples
     --------

@@ -37,14 +37,21 @@ def make_schools(
         Parameters of the model.
     experience_mean, experience_sd, funding_mean, funding_sd : float
         Of the covariates.
-    random_state : int, RandomState or None
+    random_state : int, RandomState or None, default=None
+        Of the draws.
     return_X_y : bool, default=False
+        Return (data, target) alone.
 
     Returns
     -------
     Bunch
         frame (school, experience, funding, passed), data, target, school_effects (n_schools,),
         coefficients (dict), DESCR.
+
+    Raises
+    ------
+    ValueError
+        Fewer than one school or pupil.
 
     Examples
     --------

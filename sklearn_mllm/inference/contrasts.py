@@ -45,8 +45,7 @@ def contrast(model, weights, *, value=0.0, level: float = 0.95, covariance=None)
 
     Examples
     --------
-    >>> from sklearn_mllm import MixedLogisticClassifier
-    >>> from sklearn_mllm.inference import contrast
+    >>> from sklearn_mllm import MixedLogisticClassifier, contrast
     >>> from sklearn_mllm.datasets import load_contraception
     >>> women = load_contraception().frame
     >>> model = MixedLogisticClassifier("use ~ urban + livch + (1 | district)").fit(women)

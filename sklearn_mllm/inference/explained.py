@@ -76,6 +76,16 @@ def r2(model, method: str = "theoretical") -> R2:
     ----------
     Nakagawa, Johnson & Schielzeth (2017), Journal of the Royal Society Interface 14; Johnson
     (2014), Methods in Ecology and Evolution 5, for random slopes.
+
+    Examples
+    --------
+    >>> from sklearn_mllm import MixedLogisticClassifier, r2
+    >>> from sklearn_mllm.datasets import load_contraception
+    >>> women = load_contraception().frame
+    >>> model = MixedLogisticClassifier("use ~ urban + ch + (1 | district)").fit(women)
+    >>> share = r2(model)
+    >>> round(share.marginal, 2), round(share.conditional, 2)
+    (0.08, 0.13)
     """
     fixed, random, distribution = _variances(model, method)
     between = sum(random.values())
@@ -89,7 +99,8 @@ def icc(model, method: str = "theoretical"):
     Parameters
     ----------
     model : MixedLogisticClassifier
-    method : {"theoretical", "delta"}
+        Fitted.
+    method : {"theoretical", "delta"}, default="theoretical"
         As in `r2`.
 
     Returns
@@ -97,6 +108,21 @@ def icc(model, method: str = "theoretical"):
     DataFrame
         Index: the factors and `all`; columns `adjusted` (share of the variance that the fixed
         effects leave) and `unadjusted` (share of all variance).
+
+    References
+    ----------
+    Nakagawa, Johnson & Schielzeth (2017), Journal of the Royal Society Interface 14.
+
+    Examples
+    --------
+    >>> from sklearn_mllm import MixedLogisticClassifier, icc
+    >>> from sklearn_mllm.datasets import load_contraception
+    >>> women = load_contraception().frame
+    >>> model = MixedLogisticClassifier("use ~ urban + ch + (1 | district)").fit(women)
+    >>> icc(model).round(3)
+              adjusted  unadjusted
+    district      0.06       0.055
+    all           0.06       0.055
     """
     import pandas as pd
 

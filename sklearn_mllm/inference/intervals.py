@@ -34,8 +34,12 @@ def confidence_intervals(
     ----------
     model : MixedLogisticClassifier
         Fitted.
-    X, y, groups, sample_weight, offset
-        The training data again, for "profile" and "bootstrap".
+    X : data frame or array of shape (n, n_features), optional
+        The training data again, for "profile" and "bootstrap"; so for the others.
+    y : array-like of shape (n,), optional
+        Labels, where X does not hold the response.
+    groups : array-like of shape (n,), data frame or dict, optional
+        Grouping factors that are no columns of X.
     method : {"wald", "profile", "bootstrap"}
         "wald": normal, standard deviations on the log scale. "profile": the parameter values that
         a likelihood-ratio test does not reject; a standard deviation's interval starts at zero, and
@@ -53,6 +57,10 @@ def confidence_intervals(
         Of the bootstrap.
     n_jobs : int or None
         Processes of the bootstrap.
+    sample_weight : array-like of shape (n,), optional
+        As in `fit`.
+    offset : array-like of shape (n,), optional
+        As in `fit`.
 
     Returns
     -------
@@ -63,7 +71,25 @@ def confidence_intervals(
 
     References
     ----------
-    Venables & Ripley (2002), section 8.4, for the signed root of the profile.
+    Venables & Ripley (2002), Modern Applied Statistics with S, section 8.4, for the signed root of
+    the profile; Davison & Hinkley (1997), Bootstrap Methods and their Application, chapter 5.
+
+    Examples
+    --------
+    >>> from sklearn_mllm import MixedLogisticClassifier, confidence_intervals
+    >>> from sklearn_mllm.datasets import load_contraception
+    >>> women = load_contraception().frame
+    >>> model = MixedLogisticClassifier("use ~ urban + ch + (1 | district)").fit(women)
+    >>> confidence_intervals(model)[["estimate", "conf_low", "conf_high"]].round(2)
+                            estimate  conf_low  conf_high
+    Intercept                  -1.48     -1.73      -1.22
+    urban[T.Y]                  0.72      0.49       0.95
+    ch[T.Y]                     1.00      0.77       1.24
+    sd(Intercept|district)      0.46      0.33       0.64
+    >>> sd = "sd(Intercept|district)"
+    >>> profile = confidence_intervals(model, women, method="profile", parameters=sd)
+    >>> profile.loc[sd, ["conf_low", "conf_high"]].astype(float).round(2).tolist()
+    [0.32, 0.63]
     """
     import pandas as pd
     from sklearn.utils.validation import check_is_fitted

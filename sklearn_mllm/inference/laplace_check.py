@@ -16,8 +16,16 @@ def laplace_error(model, X, y=None, groups=None, *, sample_weight=None, offset=N
     ----------
     model : MixedLogisticClassifier
         Fitted with n_agq=1, one grouping factor or nested ones.
-    X, y, groups, sample_weight, offset
+    X : data frame or array of shape (n, n_features)
         The training data again.
+    y : array-like of shape (n,), optional
+        Labels, where X does not hold the response.
+    groups : array-like of shape (n,), data frame or dict, optional
+        Grouping factors that are no columns of X.
+    sample_weight : array-like of shape (n,), optional
+        As in `fit`.
+    offset : array-like of shape (n,), optional
+        As in `fit`.
 
     Returns
     -------

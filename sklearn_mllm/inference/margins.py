@@ -34,8 +34,8 @@ def marginal_effects(
         Fitted.
     X : data frame
         Rows to average over, e.g. the training data.
-    groups, offset
-        As in `fit`; groups only matter to models with random slopes that were fitted with them.
+    groups : array-like of shape (n,), data frame or dict, optional
+        As in `fit`; they only matter to models with random slopes that were fitted with them.
     variables : str or list of str, optional
         Columns; all predictors of the fixed side by default.
     prediction : {"marginal", "typical"}, default="marginal"
@@ -43,6 +43,8 @@ def marginal_effects(
     level : float, default=0.95
     covariance : data frame or ndarray of shape (p, p), optional
         Of the coefficients, e.g. from `robust_covariance`.
+    offset : array-like of shape (n,), optional
+        As in `fit`.
 
     Returns
     -------
@@ -60,6 +62,17 @@ def marginal_effects(
     ----------
     Leeper (2021), margins: marginal effects for model objects; Hedeker, du Toit, Demirtas & Gibbons
     (2018), Biometrics 74(1), for averaging over the random effects.
+
+    Examples
+    --------
+    >>> from sklearn_mllm import MixedLogisticClassifier, marginal_effects
+    >>> from sklearn_mllm.datasets import load_contraception
+    >>> women = load_contraception().frame
+    >>> model = MixedLogisticClassifier("use ~ urban + ch + (1 | district)").fit(women)
+    >>> marginal_effects(model, women)[["estimate", "conf_low", "conf_high"]].round(2)
+                  estimate  conf_low  conf_high
+    urban[Y - N]      0.16      0.11       0.21
+    ch[Y - N]         0.20      0.16       0.25
     """
     from sklearn.utils.validation import check_is_fitted
 
@@ -99,11 +112,13 @@ def marginal_coefficients(
         Fitted.
     X : data frame
         Rows to average over, e.g. the training data.
-    groups, offset
-        As in `fit`; groups only matter to models with random slopes that were fitted with them.
+    groups : array-like of shape (n,), data frame or dict, optional
+        As in `fit`; they only matter to models with random slopes that were fitted with them.
     level : float, default=0.95
     covariance : data frame or ndarray of shape (p, p), optional
         Of the coefficients.
+    offset : array-like of shape (n,), optional
+        As in `fit`.
 
     Returns
     -------
@@ -114,6 +129,17 @@ def marginal_coefficients(
     References
     ----------
     Hedeker, du Toit, Demirtas & Gibbons (2018), Biometrics 74(1).
+
+    Examples
+    --------
+    >>> from sklearn_mllm import MixedLogisticClassifier, marginal_coefficients
+    >>> from sklearn_mllm.datasets import load_contraception
+    >>> women = load_contraception().frame
+    >>> model = MixedLogisticClassifier("use ~ urban + ch + (1 | district)").fit(women)
+    >>> model.fixed_effects_["estimate"].round(2).to_dict()  # of one district
+    {'Intercept': -1.48, 'urban[T.Y]': 0.72, 'ch[T.Y]': 1.0}
+    >>> marginal_coefficients(model, women)["estimate"].round(2).to_dict()  # of all
+    {'Intercept': -1.41, 'urban[T.Y]': 0.69, 'ch[T.Y]': 0.96}
     """
     from sklearn.utils.validation import check_is_fitted
 

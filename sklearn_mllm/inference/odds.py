@@ -34,6 +34,15 @@ def odds_ratios(model, *, level: float = 0.95, covariance=None):
     References
     ----------
     Neuhaus, Kalbfleisch & Hauck (1991), International Statistical Review 59(1).
+
+    Examples
+    --------
+    >>> from sklearn_mllm import MixedLogisticClassifier, odds_ratios
+    >>> from sklearn_mllm.datasets import load_contraception
+    >>> women = load_contraception().frame
+    >>> model = MixedLogisticClassifier("use ~ urban + ch + (1 | district)").fit(women)
+    >>> odds_ratios(model)["odds_ratio"].round(2).to_dict()
+    {'Intercept': 0.23, 'urban[T.Y]': 2.05, 'ch[T.Y]': 2.73}
     """
     import pandas as pd
     from scipy.special import ndtr

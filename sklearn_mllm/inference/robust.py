@@ -20,8 +20,16 @@ def robust_covariance(
     ----------
     model : MixedLogisticClassifier
         Fitted with n_agq of 1 or more, one grouping factor or nested ones.
-    X, y, groups, sample_weight, offset
+    X : data frame or array of shape (n, n_features)
         The training data.
+    y : array-like of shape (n,), optional
+        Labels, where X does not hold the response.
+    groups : array-like of shape (n,), data frame or dict, optional
+        Grouping factors that are no columns of X.
+    sample_weight : array-like of shape (n,), optional
+        As in `fit`.
+    offset : array-like of shape (n,), optional
+        As in `fit`.
     correction : bool, default=True
         Multiply by J / (J - 1), J the number of levels.
 
@@ -39,6 +47,19 @@ def robust_covariance(
     References
     ----------
     White (1982), Econometrica 50(1); Huber (1967), Fifth Berkeley Symposium 1.
+
+    Examples
+    --------
+    >>> from sklearn_mllm import MixedLogisticClassifier, odds_ratios, robust_covariance
+    >>> from sklearn_mllm.datasets import load_contraception
+    >>> women = load_contraception().frame
+    >>> model = MixedLogisticClassifier("use ~ urban + ch + (1 | district)").fit(women)
+    >>> robust = robust_covariance(model, women)
+    >>> odds_ratios(model, covariance=robust)[["odds_ratio", "conf_low", "conf_high"]].round(1)
+                odds_ratio  conf_low  conf_high
+    Intercept          0.2       0.2        0.3
+    urban[T.Y]         2.1       1.5        2.8
+    ch[T.Y]            2.7       2.0        3.7
     """
     import pandas as pd
     from sklearn.utils.validation import check_is_fitted

@@ -17,13 +17,30 @@ def standardized_effects(model, X, y=None, groups=None, sample_weight=None, offs
     ----------
     model : MixedLogisticClassifier
         Fitted.
-    X, y, groups, sample_weight, offset
+    X : data frame or array of shape (n, n_features)
         The training data, as in `fit`.
+    y : array-like of shape (n,), optional
+        Labels, where X does not hold the response.
+    groups : array-like of shape (n,), data frame or dict, optional
+        Grouping factors that are no columns of X.
+    sample_weight : array-like of shape (n,), optional
+        As in `fit`.
+    offset : array-like of shape (n,), optional
+        As in `fit`.
 
     Returns
     -------
     DataFrame
         As `fixed_effects_`.
+
+    Examples
+    --------
+    >>> from sklearn_mllm import MixedLogisticClassifier, standardized_effects
+    >>> from sklearn_mllm.datasets import load_contraception
+    >>> women = load_contraception().frame
+    >>> model = MixedLogisticClassifier("use ~ age + I(age^2) + urban + ch + (1 | district)").fit(women)
+    >>> standardized_effects(model, women)["estimate"].round(2).to_dict()
+    {'Intercept': -1.01, 'age': 0.06, 'I(age ** 2)': -0.38, 'urban[T.Y]': 0.69, 'ch[T.Y]': 0.86}
     """
     import pandas as pd
     from sklearn.base import clone

@@ -38,10 +38,19 @@ def anova(
     model : MixedLogisticClassifier
         Fitted.
     type : {"II", "III"}, default="II"
+        As told above.
     test : {"wald", "lr"}, default="wald"
         "lr" fits the model again without the term's columns, and needs the training data.
-    X, y, groups, sample_weight, offset
-        The training data, for "lr".
+    X : data frame or array of shape (n, n_features), optional
+        The training data, for "lr"; so for what follows.
+    y : array-like of shape (n,), optional
+        Labels, where X does not hold the response.
+    groups : array-like of shape (n,), data frame or dict, optional
+        Grouping factors that are no columns of X.
+    sample_weight : array-like of shape (n,), optional
+        As in `fit`.
+    offset : array-like of shape (n,), optional
+        As in `fit`.
     covariance : data frame or ndarray of shape (p, p), optional
         Of the coefficients, for "wald"; e.g. from `robust_covariance`.
 
@@ -62,8 +71,7 @@ def anova(
 
     Examples
     --------
-    >>> from sklearn_mllm import MixedLogisticClassifier
-    >>> from sklearn_mllm.inference import anova
+    >>> from sklearn_mllm import MixedLogisticClassifier, anova
     >>> from sklearn_mllm.datasets import load_contraception
     >>> women = load_contraception().frame
     >>> model = MixedLogisticClassifier("use ~ urban + livch + (1 | district)").fit(women)

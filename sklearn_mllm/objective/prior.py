@@ -28,14 +28,19 @@ class Prior:
         The same for `Intercept`, where `fixed_sd` is not a mapping.
     random : {"wishart", "gamma", None}, default=None
         Penalty on each random-effects term. `"wishart"`: density of the k x k covariance S
-        proportional to |S|^((df - k - 1)/2) exp(-tr(S)/(2 scale^2)). `"gamma"`: each standard
-        deviation s has density s^(shape - 1) exp(-rate s).
+        proportional to ``|S|^((df - k - 1)/2) exp(-tr(S)/(2 scale^2))``. `"gamma"`: each standard
+        deviation s has density ``s^(shape - 1) exp(-rate s)``.
     df : float or None, default=None
         Of the Wishart; None is k + 2.5, blme's default.
     scale : float, default=inf
         Of the Wishart, on the scale of a standard deviation; inf drops the exponential.
     shape, rate : float, default=2.5 and 0.0
         Of the gamma.
+
+    References
+    ----------
+    Chung, Rabe-Hesketh, Dorie, Gelman & Liu (2013), Psychometrika 78; Chung et al. (2015), Journal of
+    Educational and Behavioral Statistics 40.
 
     Examples
     --------

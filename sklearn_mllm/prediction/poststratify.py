@@ -30,7 +30,7 @@ def poststratify(model, cells, weights, by=None, *, groups=None, level: float = 
         Size of each cell in the population, or the column that holds it.
     by : str, list of str or None, default=None
         Columns to give estimates for; None is the whole population.
-    groups : optional
+    groups : array-like of shape (n_cells,), data frame or dict, optional
         Grouping factors that are not columns of `cells`, as in `fit`.
     level : float, default=0.95
 

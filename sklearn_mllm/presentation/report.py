@@ -37,9 +37,17 @@ def report(model, X=None, y=None, groups=None, *, sample_weight=None, offset=Non
     ----------
     model : MixedLogisticClassifier
         Fitted.
-    X, y, groups, sample_weight, offset : optional
+    X : data frame or array of shape (n, n_features), optional
         The training data; with them each effect also gets its standardised coefficient, by a refit
         on standardised data.
+    y : array-like of shape (n,), optional
+        Labels, where X does not hold the response.
+    groups : array-like of shape (n,), data frame or dict, optional
+        Grouping factors that are no columns of X.
+    sample_weight : array-like of shape (n,), optional
+        As in `fit`.
+    offset : array-like of shape (n,), optional
+        As in `fit`.
 
     Returns
     -------

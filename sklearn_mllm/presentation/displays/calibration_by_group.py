@@ -68,12 +68,17 @@ class CalibrationByGroupDisplay:
         by : str, list of str or array-like of shape (n,), optional
             Columns whose combinations are the groups, or labels; by default the first grouping
             factor of the formula.
-        groups : optional
+        groups : array-like of shape (n,), data frame or dict, optional
             As in `fit`.
         level : float, default=0.95
         ax : Axes, optional
         **kwargs
             Passed to `plot`.
+
+        Returns
+        -------
+        CalibrationByGroupDisplay
+            Drawn.
         """
         from sklearn.utils.validation import check_is_fitted
 
@@ -102,7 +107,29 @@ class CalibrationByGroupDisplay:
     def from_predictions(
         cls, y_true, y_prob, by, *, level: float = 0.95, event: str = "event", ax=None, **kwargs
     ) -> CalibrationByGroupDisplay:
-        """Compare any predictions: events (0 or 1), their probabilities, labels of the groups."""
+        """Compare any predictions.
+
+        Parameters
+        ----------
+        y_true : array-like of shape (n,)
+            Events, 0 or 1.
+        y_prob : array-like of shape (n,)
+            Their probabilities.
+        by : array-like of shape (n,)
+            Labels of the groups.
+        level : float, default=0.95
+            Of the intervals.
+        event : str, default="event"
+            What to call the event.
+        ax : Axes, optional
+            Where to draw.
+        **kwargs
+            Passed to `plot`.
+
+        Returns
+        -------
+        CalibrationByGroupDisplay
+        """
         import pandas as pd
 
         rows = pd.DataFrame(

@@ -42,7 +42,7 @@ class PredictedProbabilityDisplay:
     >>> women = load_contraception().frame
     >>> model = MixedLogisticClassifier("use ~ age*ch + urban + (1 | district)").fit(women)
     >>> display = PredictedProbabilityDisplay.from_estimator(
-    ...     model, women, "age", by="ch", panel="urban")  # doctest: +SKIP
+    ...     model, women, "age", by="ch", panel="urban")
     """
 
     def __init__(
@@ -113,6 +113,11 @@ class PredictedProbabilityDisplay:
         ax : Axes or array of Axes, optional
         **kwargs
             Passed to `plot`.
+
+        Returns
+        -------
+        PredictedProbabilityDisplay
+            Drawn.
         """
         if prediction not in ("typical", "marginal"):
             raise ValueError(f"prediction must be 'typical' or 'marginal', got {prediction!r}")

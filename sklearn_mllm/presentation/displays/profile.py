@@ -66,6 +66,11 @@ class ProfileDisplay:
         ax : Axes or array of Axes, optional
         **kwargs
             Passed to `plot`.
+
+        Returns
+        -------
+        ProfileDisplay
+            Drawn.
         """
         return cls(table, level=level).plot(ax=ax, **kwargs)
 

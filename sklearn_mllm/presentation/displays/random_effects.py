@@ -34,7 +34,7 @@ class RandomEffectsDisplay:
     >>> from sklearn_mllm.datasets import load_contraception
     >>> women = load_contraception().frame
     >>> model = MixedLogisticClassifier("use ~ age + urban + (1 | district)").fit(women)
-    >>> display = RandomEffectsDisplay.from_estimator(model)  # doctest: +SKIP
+    >>> display = RandomEffectsDisplay.from_estimator(model)
     """
 
     def __init__(self, effects, *, level: float = 0.95) -> None:
@@ -71,6 +71,11 @@ class RandomEffectsDisplay:
         ax : Axes or array of Axes, optional
         **kwargs
             Passed to `plot`.
+
+        Returns
+        -------
+        RandomEffectsDisplay
+            Drawn.
         """
         from sklearn.utils.validation import check_is_fitted
 

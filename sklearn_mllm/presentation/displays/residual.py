@@ -90,7 +90,7 @@ class ResidualDisplay:
         X : data frame or array
         y : array-like, optional
             Labels, when X has no response column.
-        groups : optional
+        groups : array-like of shape (n,), data frame or dict, optional
             As in `fit`.
         by : str or list of str, optional
             Columns whose combinations are added up, e.g. the grouping factor.
@@ -102,6 +102,11 @@ class ResidualDisplay:
         ax : Axes or array of three Axes, optional
         **kwargs
             Passed to `plot`.
+
+        Returns
+        -------
+        ResidualDisplay
+            Drawn.
         """
         from sklearn.utils import check_random_state
 

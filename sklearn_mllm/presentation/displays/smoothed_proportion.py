@@ -84,6 +84,11 @@ class SmoothedProportionDisplay:
         ax : Axes or array of Axes, optional
         **kwargs
             Passed to `plot`.
+
+        Returns
+        -------
+        SmoothedProportionDisplay
+            Drawn.
         """
         frame = frame_of(X)
         if isinstance(y, str):
@@ -112,7 +117,34 @@ class SmoothedProportionDisplay:
         ax=None,
         **kwargs,
     ) -> SmoothedProportionDisplay:
-        """The same for the data of a model: its event, and its response column when y is None."""
+        """The same for the data of a model: its event, and its response column when y is None.
+
+        Parameters
+        ----------
+        model : MixedLogisticClassifier
+            Fitted.
+        X : data frame or array
+            The data to show.
+        feature : str
+            The variable of the horizontal axis, a number.
+        y : array-like of shape (n,), optional
+            Labels, when X has no response column.
+        by, panel : str, optional
+            Factors, as in `from_data`.
+        frac : float, default=0.75
+            Share of the points that each local line sees.
+        grid : int, default=100
+            Points of a curve.
+        ax : Axes or array of Axes, optional
+            Where to draw.
+        **kwargs
+            Passed to `plot`.
+
+        Returns
+        -------
+        SmoothedProportionDisplay
+            Drawn.
+        """
         frame = frame_of(X)
         happened, event = events(model, frame, y), str(model.classes_[1])
         made = cls._make(frame, happened, feature, by, panel, event, frac, grid)
