@@ -25,7 +25,7 @@ extensions = [
     "sphinx_gallery.gen_gallery",
 ]
 source_suffix = {".rst": "restructuredtext", ".md": "markdown"}
-exclude_patterns = ["_build", "**/README.rst", "**/GALLERY_HEADER.rst"]
+exclude_patterns = ["_build", "**/README.rst"]
 nitpicky = False
 templates_path = ["_templates"]
 
@@ -38,9 +38,7 @@ numpydoc_xref_param_type = False
 # the docstrings of the public names are checked at every build
 numpydoc_validation_checks = {
     "GL02", "GL03", "GL05", "GL06", "GL07", "GL08", "GL10",
-    "SS01", "SS02", "SS03", "SS04", "SS05",
-    "PR01", "PR02", "PR03", "PR04", "PR05", "PR06", "PR10",
-    "RT01", "RT03", "RT04",
+    "SS01", "SS02", "SS03", "SS04", "PR01", "PR02", "PR03", "PR04", "PR05", "PR06", "PR10", "RT01",
 }  # fmt: skip
 numpydoc_validation_exclude = {r"^(?!sklearn_mllm)"}
 

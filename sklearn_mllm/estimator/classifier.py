@@ -4,36 +4,24 @@ from __future__ import annotations
 
 import warnings
 
-import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import check_is_fitted
 
-from . import frames
+from .attributes import FittedAttributes
 from .callbacks import CallbackSupportMixin, StepReporter, with_callbacks
 from .checks import check_offset, check_parameters, check_weights
 from .intake import input_table, training_rows
+from .predicting import PredictionMixin
 
 __all__ = ["MixedLogisticClassifier"]
 
 _GROUPS = {"groups": True}
 
 
-def _fitted(make, doc: str) -> property:
-    """A fitted attribute computed from the result when it is asked for."""
-
-    def get(self):
-        if "result_" not in self.__dict__:
-            raise AttributeError(
-                f"this {type(self).__name__} instance is not fitted yet; call fit first"
-            )
-        return make(self.result_)
-
-    return property(get, doc=doc)
-
-
-class MixedLogisticClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
+class MixedLogisticClassifier(
+    FittedAttributes, PredictionMixin, CallbackSupportMixin, ClassifierMixin, BaseEstimator
+):
     """Multilevel (mixed-effects) logistic regression, by maximum likelihood.
 
     For row i in group j the event has probability p_ij with
@@ -49,6 +37,7 @@ class MixedLogisticClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimat
         lme4 syntax, e.g. ``"use ~ age*ch + I(age^2) + urban + (1 | urban:district)"``. The left
         side is optional. None is ``~ . + (1 | groups)``.
     link : {"logit", "probit", "cloglog", "cauchit"}, default="logit"
+        What turns a probability into the linear predictor.
     n_agq : int, default=1
         1: Laplace; k > 1: adaptive Gauss-Hermite quadrature with k points per dimension; 0: joint
         mode of coefficients and random effects, fast and rough.
@@ -75,23 +64,70 @@ class MixedLogisticClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimat
     Attributes
     ----------
     classes_ : ndarray of shape (2,)
-        The second is the event.
-    coef_ : ndarray of shape (1, p), intercept_ : ndarray of shape (1,)
-    fixed_effects_, covariance_, variance_components_, random_covariances_, random_effects_
-        Estimates as data frames.
-    log_likelihood_, deviance_, aic_, bic_ : float
-    df_model_, df_residual_, n_observations_, n_iter_ : int
-    n_groups_ : dict
-    converged_, is_singular_ : bool
+        The two labels, sorted; the second is the event.
+    coef_ : ndarray of shape (1, p)
+        Coefficients without the intercept, 0 where aliased.
+    intercept_ : ndarray of shape (1,)
+        The intercept, 0 where the formula has none.
+    fixed_effects_ : DataFrame
+        Index: coefficient names. Columns estimate, std_error, z, p_value, conf_low, conf_high; NaN
+        where aliased.
+    covariance_ : DataFrame of shape (p, p)
+        Of the coefficients, from the Hessian in coefficients and variances.
+    variance_components_ : DataFrame
+        One row per random effect: group, term, variance, std_dev.
+    random_covariances_ : dict of str to DataFrame
+        Covariance matrix of the effects of each grouping factor.
+    random_effects_ : DataFrame
+        group, level, term, estimate (conditional mode), std_error (given data and parameters).
+    log_likelihood_ : float
+        At the estimates, with the constants of binomial counts.
+    deviance_ : float
+        -2 log-likelihood.
+    aic_ : float
+        Akaike's criterion.
+    bic_ : float
+        Schwarz's criterion.
+    df_model_ : int
+        Number of parameters.
+    df_residual_ : int
+        Rows minus parameters.
+    n_observations_ : int
+        Rows used.
+    n_groups_ : dict of str to int
+        Levels of each grouping factor.
+    n_iter_ : int
+        Outer steps taken.
+    converged_ : bool
+        Whether the estimate is a maximum.
+    is_singular_ : bool
+        Whether a variance is zero or a correlation -1 or 1.
     convergence_ : Verdict
+        The verdict with its figures, in words: `.message`.
     result_ : FitResult
         All estimates as arrays.
     n_features_in_ : int
+        Columns of X.
     feature_names_in_ : ndarray of str
+        Their names, where X had names.
+
+    See Also
+    --------
+    compare_models : Likelihood-ratio tests and information criteria.
+    confidence_intervals : Wald, profile and bootstrap intervals.
+    report : The result in sentences.
+
+    Notes
+    -----
+    The standard errors come from the exact second derivatives of the likelihood in coefficients
+    and variances together. A fitted model keeps no training rows: functions that need the data
+    again, such as profile intervals, take them as arguments.
 
     References
     ----------
-    Bates, Maechler, Bolker & Walker (2015), Journal of Statistical Software 67(1).
+    Bates, Maechler, Bolker & Walker (2015), Fitting linear mixed-effects models using lme4, Journal
+    of Statistical Software 67(1), for the formula and the covariance factors; Pinheiro & Chao
+    (2006), Journal of Computational and Graphical Statistics 15(1), for the approximations.
 
     Examples
     --------
@@ -171,12 +207,20 @@ class MixedLogisticClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimat
 
         Returns
         -------
-        self
+        MixedLogisticClassifier
+            The model itself.
 
         Raises
         ------
         ValueError
             Names the argument, column, level or term, and what would mend it.
+
+        Warns
+        -----
+        ConvergenceWarning
+            The estimate is not a maximum, or runs away; it names the term.
+        UserWarning
+            Columns that are linear combinations of others were left out.
         """
         before = dict(self.__dict__)
         try:
@@ -253,245 +297,17 @@ class MixedLogisticClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimat
         if not result.verdict.converged:
             warnings.warn(result.verdict.message, ConvergenceWarning, stacklevel=5)
 
-    # -- prediction --------------------------------------------------------------------------------
-
-    def _replay(self, X, groups, offset):
-        """Matrices of new rows, with offset; random part only where it is needed."""
-        check_is_fitted(self, "result_")
-        check_parameters(self)
-        table = input_table(self, X, None, groups, reset=False)
-        offset = check_offset(offset, table.n_rows)
-        needs_groups = self.prediction != "typical"
-        matrices = self.spec_.replay(table, random=needs_groups, missing=self.missing)
-        if offset is not None and matrices.rows is not None:
-            offset = offset[matrices.rows]
-        if self.prediction == "conditional" and self.unseen_groups == "error":
-            from ..prediction.probabilities import unseen_levels
-
-            for group, count, row in unseen_levels(matrices.random):
-                raise ValueError(
-                    f"grouping factor {group!r} has {count} row(s) with levels that were not seen "
-                    f"in fit, the first at row {row}; set unseen_groups='marginal' or 'typical', "
-                    "or call update_groups with data of those groups"
-                )
-        return table.n_rows, matrices, _joint_offset(matrices, offset)
-
-    def predict_proba(self, X, groups=None, offset=None):
-        """Probabilities of both classes, shape (n, 2); NaN for rows dropped as missing."""
-        from ..links import get_link
-        from ..prediction.probabilities import probabilities
-
-        n, matrices, offset = self._replay(X, groups, offset)
-        p, q = probabilities(
-            self.result_, get_link(self.result_.link), matrices, offset,
-            self.prediction, self.unseen_groups,
-        )  # fmt: skip
-        out = np.full((n, 2), np.nan)
-        rows = slice(None) if matrices.rows is None else matrices.rows
-        out[rows, 0] = q
-        out[rows, 1] = p
-        return out
-
-    def predict_log_proba(self, X, groups=None, offset=None):
-        """Logarithms of `predict_proba`, shape (n, 2)."""
-        with np.errstate(divide="ignore"):
-            return np.log(self.predict_proba(X, groups, offset))
-
-    def decision_function(self, X, groups=None, offset=None):
-        """Linear predictor that belongs to the probability of the event, shape (n,).
-
-        Positive where the event is the likelier class: for the cloglog link, whose predictor is
-        log(log 2) at probability one half, it is shifted by that constant.
-        """
-        from ..links import get_link
-        from ..prediction.probabilities import decision_values
-
-        link = get_link(self.__dict__["result_"].link) if "result_" in self.__dict__ else None
-        n, matrices, offset = self._replay(X, groups, offset)
-        values = decision_values(
-            self.result_, link, matrices, offset, self.prediction, self.unseen_groups
-        )
-        values = values - _threshold(link)
-        if matrices.rows is None:
-            return values
-        out = np.full(n, np.nan)
-        out[matrices.rows] = values
-        return out
-
-    def predict(self, X, groups=None, offset=None):
-        """The likelier class of each row, shape (n,).
-
-        Rows dropped as missing get NaN, or None where labels are not numbers.
-        """
-        values = self.decision_function(X, groups, offset)
-        labels = self.classes_[(values > 0.0).astype(np.intp)]
-        missing = np.isnan(values)
-        if missing.any():
-            numeric = np.issubdtype(labels.dtype, np.number)
-            labels = labels.astype(float if numeric else object)
-            labels[missing] = np.nan if numeric else None
-        return labels
-
-    def score(self, X, y, sample_weight=None, groups=None):
-        """Accuracy of `predict`."""
-        return accuracy_score(y, self.predict(X, groups), sample_weight=sample_weight)
-
-    def predict_interval(self, X, groups=None, offset=None, *, level=0.95):
-        """Probabilities with intervals that carry all uncertainty of the linear predictor.
-
-        Parameters
-        ----------
-        X, groups, offset
-            As in `predict_proba`.
-        level : float, default=0.95
-
-        Returns
-        -------
-        DataFrame
-            probability, std_error (link scale), conf_low, conf_high (probabilities); one row
-            per row of X. The standard error joins that of the coefficients and variances with
-            the conditional variance of the random effects; levels not seen add the
-            random-effects variance.
-        """
-        import pandas as pd
-
-        from ..links import get_link
-        from ..prediction.intervals import intervals
-
-        if not 0.0 < level < 1.0:
-            raise ValueError(f"level must be between 0 and 1, got {level!r}")
-        n, matrices, offset = self._replay(X, groups, offset)
-        columns = intervals(
-            self.result_, get_link(self.result_.link), matrices, offset,
-            self.prediction, self.unseen_groups, level,
-        )  # fmt: skip
-        frame = pd.DataFrame({name: np.full(n, np.nan) for name in columns})
-        rows = slice(None) if matrices.rows is None else matrices.rows
-        for name, values in columns.items():
-            frame.loc[frame.index[rows], name] = values
-        if hasattr(X, "index") and len(X) == n:
-            frame.index = X.index
-        return frame
-
-    def simulate(self, X, groups=None, *, n_samples=1, random_state=None, new_effects=False):
-        """Draw new responses from the fitted model.
-
-        Parameters
-        ----------
-        X, groups
-            As in `predict_proba`.
-        n_samples : int, default=1
-        random_state : int, RandomState or None
-        new_effects : bool, default=False
-            Draw the random effects anew from their distribution, instead of leaving those of
-            known levels at their modes. Levels not seen always draw theirs.
-
-        Returns
-        -------
-        ndarray of shape (n, n_samples)
-            Class labels.
-        """
-        from ..links import get_link
-        from ..prediction.simulation import simulate_events
-
-        if n_samples < 1:
-            raise ValueError(f"n_samples must be at least 1, got {n_samples!r}")
-        _, matrices, offset = self._replay(X, groups, None)
-        if matrices.rows is not None:
-            raise ValueError("simulate needs complete rows; drop those with missing values first")
-        events = simulate_events(
-            self.result_, get_link(self.result_.link), matrices, offset,
-            n_samples=n_samples, random_state=random_state, new_effects=new_effects,
-        )  # fmt: skip
-        return self.classes_[events]
-
-    def update_groups(self, X, y=None, groups=None, sample_weight=None, offset=None):
-        """A copy that knows the random effects of the groups in these rows.
-
-        Coefficients and variances stay. The effects of each level in X are found anew from these
-        rows alone, so give all data of a group; levels that are not in X keep theirs. The time it
-        takes is proportional to the rows given.
-
-        Parameters
-        ----------
-        X, y, groups, sample_weight, offset
-            As in `fit`.
-
-        Returns
-        -------
-        MixedLogisticClassifier
-        """
-        from copy import copy
-
-        from ..links import get_link
-        from ..prediction.update import updated_result
-        from .fitting import learn_response
-
-        check_is_fitted(self, "result_")
-        table = input_table(self, X, y, groups, reset=False)
-        weights = check_weights(sample_weight, table.n_rows)
-        offset = check_offset(offset, table.n_rows)
-        rows = training_rows(self, table, y, weights, offset, spec=self.spec_)
-        response = learn_response(rows.y, rows.counts, rows.weights, classes=self.classes_)
-        result = updated_result(
-            self.result_, get_link(self.result_.link), rows.matrices, response, rows.offset
-        )
-        out = copy(self)
-        out.spec_, out.result_ = rows.spec, result
-        return out
-
     # -- reading -------------------------------------------------------------------------------------
 
     def summary(self):
-        """Everything a statistician reads off the fit; prints as text, shows as HTML."""
+        """Everything a statistician reads off the fit.
+
+        Returns
+        -------
+        Summary
+            Prints as text, shows as HTML in a notebook.
+        """
         check_is_fitted(self, "result_")
         from ..presentation.summary import Summary
 
         return Summary(self)
-
-    fixed_effects_ = _fitted(frames.fixed_effects, "DataFrame of coefficients.")
-    covariance_ = _fitted(frames.covariance, "DataFrame: covariance of the coefficients.")
-    variance_components_ = _fitted(frames.variance_components, "DataFrame of variances.")
-    random_covariances_ = _fitted(frames.random_covariances, "dict of covariance matrices.")
-    random_effects_ = _fitted(frames.random_effects, "DataFrame of conditional modes.")
-    coef_ = _fitted(
-        lambda r: r.fixed[[n != "Intercept" for n in r.names]][None, :].copy(),
-        "Coefficients without the intercept, shape (1, p).",
-    )
-    intercept_ = _fitted(
-        lambda r: np.array(
-            [r.fixed[r.names.index("Intercept")] if "Intercept" in r.names else 0.0]
-        ),
-        "Intercept, shape (1,).",
-    )
-    log_likelihood_ = _fitted(lambda r: r.log_likelihood, "Log-likelihood at the estimate.")
-    deviance_ = _fitted(lambda r: -2.0 * r.log_likelihood, "-2 log-likelihood.")
-    aic_ = _fitted(lambda r: -2.0 * r.log_likelihood + 2.0 * r.n_parameters, "Akaike's criterion.")
-    bic_ = _fitted(
-        lambda r: -2.0 * r.log_likelihood + np.log(r.n_rows) * r.n_parameters,
-        "Schwarz's criterion.",
-    )
-    df_model_ = _fitted(lambda r: r.n_parameters, "Number of parameters.")
-    df_residual_ = _fitted(lambda r: r.n_rows - r.n_parameters, "Rows minus parameters.")
-    n_observations_ = _fitted(lambda r: r.n_rows, "Rows used.")
-    n_groups_ = _fitted(
-        lambda r: {f.group: f.modes.shape[0] for f in r.factors}, "Levels of each factor."
-    )
-    converged_ = _fitted(lambda r: r.verdict.converged, "Whether the estimate is a maximum.")
-    is_singular_ = _fitted(
-        lambda r: bool(r.verdict.singular_terms), "Whether a variance is zero or a correlation +-1."
-    )
-    convergence_ = _fitted(lambda r: r.verdict, "Record of the convergence verdict.")
-
-
-def _joint_offset(matrices, offset):
-    """The formula's offset() terms and the argument together."""
-    own = getattr(matrices, "offset", None)
-    if own is None:
-        return offset
-    return own if offset is None else own + offset
-
-
-def _threshold(link) -> float:
-    """Linear predictor at probability one half."""
-    return 0.0 if link.name != "cloglog" else float(np.log(np.log(2.0)))

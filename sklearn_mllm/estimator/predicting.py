@@ -1,0 +1,326 @@
+"""What a fitted model says about rows: classes, probabilities, intervals, draws, new groups."""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn.metrics import accuracy_score
+from sklearn.utils.validation import check_is_fitted
+
+from .checks import check_offset, check_parameters, check_weights
+from .intake import input_table, training_rows
+
+__all__ = ["PredictionMixin"]
+
+
+class PredictionMixin:
+    """Methods of `MixedLogisticClassifier` that take rows after the fit."""
+
+    def _replay(self, X, groups, offset):
+        """Matrices of new rows, with offset; random part only where it is needed."""
+        check_is_fitted(self, "result_")
+        check_parameters(self)
+        table = input_table(self, X, None, groups, reset=False)
+        offset = check_offset(offset, table.n_rows)
+        needs_groups = self.prediction != "typical"
+        matrices = self.spec_.replay(table, random=needs_groups, missing=self.missing)
+        if offset is not None and matrices.rows is not None:
+            offset = offset[matrices.rows]
+        if self.prediction == "conditional" and self.unseen_groups == "error":
+            from ..prediction.probabilities import unseen_levels
+
+            for group, count, row in unseen_levels(matrices.random):
+                raise ValueError(
+                    f"grouping factor {group!r} has {count} row(s) with levels that were not seen "
+                    f"in fit, the first at row {row}; set unseen_groups='marginal' or 'typical', "
+                    "or call update_groups with data of those groups"
+                )
+        return table.n_rows, matrices, _joint_offset(matrices, offset)
+
+    def predict_proba(self, X, groups=None, offset=None):
+        """Probabilities of both classes.
+
+        Parameters
+        ----------
+        X : data frame, array or sparse matrix of shape (n, n_features)
+            Rows to predict, with the columns of `fit`. Frames may lack the response.
+        groups : array-like of shape (n,), data frame or dict, optional
+            Grouping factors that are not columns of X.
+        offset : array-like of shape (n,), optional
+            Known part of the linear predictor.
+
+        Returns
+        -------
+        ndarray of shape (n, 2)
+            In the order of `classes_`; NaN for rows dropped as missing.
+        """
+        from ..links import get_link
+        from ..prediction.probabilities import probabilities
+
+        n, matrices, offset = self._replay(X, groups, offset)
+        p, q = probabilities(
+            self.result_, get_link(self.result_.link), matrices, offset,
+            self.prediction, self.unseen_groups,
+        )  # fmt: skip
+        out = np.full((n, 2), np.nan)
+        rows = slice(None) if matrices.rows is None else matrices.rows
+        out[rows, 0] = q
+        out[rows, 1] = p
+        return out
+
+    def predict_log_proba(self, X, groups=None, offset=None):
+        """Logarithms of `predict_proba`.
+
+        Parameters
+        ----------
+        X : data frame, array or sparse matrix of shape (n, n_features)
+            Rows to predict, with the columns of `fit`. Frames may lack the response.
+        groups : array-like of shape (n,), data frame or dict, optional
+            Grouping factors that are not columns of X.
+        offset : array-like of shape (n,), optional
+            Known part of the linear predictor.
+
+        Returns
+        -------
+        ndarray of shape (n, 2)
+            In the order of `classes_`.
+        """
+        with np.errstate(divide="ignore"):
+            return np.log(self.predict_proba(X, groups, offset))
+
+    def decision_function(self, X, groups=None, offset=None):
+        """Linear predictor that belongs to the probability of the event.
+
+        Positive where the event is the likelier class: for the cloglog link, whose predictor is
+        log(log 2) at probability one half, it is shifted by that constant.
+
+        Parameters
+        ----------
+        X : data frame, array or sparse matrix of shape (n, n_features)
+            Rows to predict, with the columns of `fit`. Frames may lack the response.
+        groups : array-like of shape (n,), data frame or dict, optional
+            Grouping factors that are not columns of X.
+        offset : array-like of shape (n,), optional
+            Known part of the linear predictor.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            Log-odds for the logit link.
+        """
+        from ..links import get_link
+        from ..prediction.probabilities import decision_values
+
+        link = get_link(self.__dict__["result_"].link) if "result_" in self.__dict__ else None
+        n, matrices, offset = self._replay(X, groups, offset)
+        values = decision_values(
+            self.result_, link, matrices, offset, self.prediction, self.unseen_groups
+        )
+        values = values - _threshold(link)
+        if matrices.rows is None:
+            return values
+        out = np.full(n, np.nan)
+        out[matrices.rows] = values
+        return out
+
+    def predict(self, X, groups=None, offset=None):
+        """The likelier class of each row.
+
+        Parameters
+        ----------
+        X : data frame, array or sparse matrix of shape (n, n_features)
+            Rows to predict, with the columns of `fit`. Frames may lack the response.
+        groups : array-like of shape (n,), data frame or dict, optional
+            Grouping factors that are not columns of X.
+        offset : array-like of shape (n,), optional
+            Known part of the linear predictor.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            Labels; rows dropped as missing get NaN, or None where labels are not numbers.
+        """
+        values = self.decision_function(X, groups, offset)
+        labels = self.classes_[(values > 0.0).astype(np.intp)]
+        missing = np.isnan(values)
+        if missing.any():
+            numeric = np.issubdtype(labels.dtype, np.number)
+            labels = labels.astype(float if numeric else object)
+            labels[missing] = np.nan if numeric else None
+        return labels
+
+    def score(self, X, y, sample_weight=None, groups=None):
+        """Accuracy of `predict`.
+
+        Parameters
+        ----------
+        X : data frame, array or sparse matrix of shape (n, n_features)
+            Rows to predict.
+        y : array-like of shape (n,)
+            Their labels.
+        sample_weight : array-like of shape (n,), optional
+            Weights of the rows.
+        groups : array-like of shape (n,), data frame or dict, optional
+            Grouping factors that are not columns of X.
+
+        Returns
+        -------
+        float
+            Share of the rows whose label is predicted.
+        """
+        return accuracy_score(y, self.predict(X, groups), sample_weight=sample_weight)
+
+    def predict_interval(self, X, groups=None, offset=None, *, level=0.95):
+        """Probabilities with intervals that carry all uncertainty of the linear predictor.
+
+        Parameters
+        ----------
+        X : data frame, array or sparse matrix of shape (n, n_features)
+            Rows to predict, with the columns of `fit`. Frames may lack the response.
+        groups : array-like of shape (n,), data frame or dict, optional
+            Grouping factors that are not columns of X.
+        offset : array-like of shape (n,), optional
+            Known part of the linear predictor.
+        level : float, default=0.95
+            Of the intervals.
+
+        Returns
+        -------
+        DataFrame
+            probability, std_error (link scale), conf_low, conf_high (probabilities); one row
+            per row of X. The standard error joins that of the coefficients and variances with
+            the conditional variance of the random effects; levels not seen add the
+            random-effects variance.
+
+        Examples
+        --------
+        >>> from sklearn_mllm import MixedLogisticClassifier
+        >>> from sklearn_mllm.datasets import load_contraception
+        >>> women = load_contraception().frame
+        >>> model = MixedLogisticClassifier("use ~ urban + ch + (1 | district)").fit(women)
+        >>> model.predict_interval(women.head(2)).round(2)
+           probability  std_error  conf_low  conf_high
+        0         0.39       0.20      0.30       0.49
+        1         0.19       0.23      0.13       0.27
+        """
+        import pandas as pd
+
+        from ..links import get_link
+        from ..prediction.intervals import intervals
+
+        if not 0.0 < level < 1.0:
+            raise ValueError(f"level must be between 0 and 1, got {level!r}")
+        n, matrices, offset = self._replay(X, groups, offset)
+        columns = intervals(
+            self.result_, get_link(self.result_.link), matrices, offset,
+            self.prediction, self.unseen_groups, level,
+        )  # fmt: skip
+        frame = pd.DataFrame({name: np.full(n, np.nan) for name in columns})
+        rows = slice(None) if matrices.rows is None else matrices.rows
+        for name, values in columns.items():
+            frame.loc[frame.index[rows], name] = values
+        if hasattr(X, "index") and len(X) == n:
+            frame.index = X.index
+        return frame
+
+    def simulate(self, X, groups=None, *, n_samples=1, random_state=None, new_effects=False):
+        """Draw new responses from the fitted model.
+
+        Parameters
+        ----------
+        X : data frame, array or sparse matrix of shape (n, n_features)
+            Rows to draw responses for.
+        groups : array-like of shape (n,), data frame or dict, optional
+            Grouping factors that are not columns of X.
+        n_samples : int, default=1
+            Draws of each response.
+        random_state : int, RandomState or None, default=None
+            Of the draws.
+        new_effects : bool, default=False
+            Draw the random effects anew from their distribution, instead of leaving those of
+            known levels at their modes. Levels not seen always draw theirs.
+
+        Returns
+        -------
+        ndarray of shape (n, n_samples)
+            Class labels.
+        """
+        from ..links import get_link
+        from ..prediction.simulation import simulate_events
+
+        if n_samples < 1:
+            raise ValueError(f"n_samples must be at least 1, got {n_samples!r}")
+        _, matrices, offset = self._replay(X, groups, None)
+        if matrices.rows is not None:
+            raise ValueError("simulate needs complete rows; drop those with missing values first")
+        events = simulate_events(
+            self.result_, get_link(self.result_.link), matrices, offset,
+            n_samples=n_samples, random_state=random_state, new_effects=new_effects,
+        )  # fmt: skip
+        return self.classes_[events]
+
+    def update_groups(self, X, y=None, groups=None, sample_weight=None, offset=None):
+        """A copy that knows the random effects of the groups in these rows.
+
+        Coefficients and variances stay. The effects of each level in X are found anew from these
+        rows alone, so give all data of a group; levels that are not in X keep theirs. The time it
+        takes is proportional to the rows given.
+
+        Parameters
+        ----------
+        X : data frame, array or sparse matrix of shape (n, n_features)
+            Rows of the groups to learn or to learn anew.
+        y : array-like of shape (n,), optional
+            Their labels, where X does not hold the response.
+        groups : array-like of shape (n,), data frame or dict, optional
+            As in `fit`.
+        sample_weight : array-like of shape (n,), optional
+            As in `fit`.
+        offset : array-like of shape (n,), optional
+            As in `fit`.
+
+        Returns
+        -------
+        MixedLogisticClassifier
+            The copy.
+
+        Examples
+        --------
+        >>> from sklearn_mllm import MixedLogisticClassifier
+        >>> from sklearn_mllm.datasets import load_contraception
+        >>> women = load_contraception().frame
+        >>> late = women["district"] == 61
+        >>> model = MixedLogisticClassifier("use ~ urban + ch + (1 | district)").fit(women[~late])
+        >>> model.n_groups_, model.update_groups(women[late]).n_groups_
+        ({'district': 59}, {'district': 60})
+        """
+        from copy import copy
+
+        from ..links import get_link
+        from ..prediction.update import updated_result
+        from .fitting import learn_response
+
+        check_is_fitted(self, "result_")
+        table = input_table(self, X, y, groups, reset=False)
+        weights = check_weights(sample_weight, table.n_rows)
+        offset = check_offset(offset, table.n_rows)
+        rows = training_rows(self, table, y, weights, offset, spec=self.spec_)
+        response = learn_response(rows.y, rows.counts, rows.weights, classes=self.classes_)
+        result = updated_result(
+            self.result_, get_link(self.result_.link), rows.matrices, response, rows.offset
+        )
+        out = copy(self)
+        out.spec_, out.result_ = rows.spec, result
+        return out
+
+
+def _joint_offset(matrices, offset):
+    """The formula's offset() terms and the argument together."""
+    own = getattr(matrices, "offset", None)
+    if own is None:
+        return offset
+    return own if offset is None else own + offset
+
+
+def _threshold(link) -> float:
+    """Linear predictor at probability one half."""
+    return 0.0 if link.name != "cloglog" else float(np.log(np.log(2.0)))
