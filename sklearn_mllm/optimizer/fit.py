@@ -331,6 +331,8 @@ def _search_by_approximation(objective, start, negative_hessian, settings: dict,
 NEAR_ZERO = 0.05
 #: Standard deviation on the same scale above which another maximum is looked for.
 HUGE_SD = 8.0
+#: Where that climb begins.
+FAR_SD = 10.0
 
 
 def _settle_boundary(objective, maximum: Maximum, free: np.ndarray, settings: dict):
@@ -371,18 +373,21 @@ def _second_look(objective, start: np.ndarray, maximum: Maximum, free: np.ndarra
     """
     layout, p = objective.layout, objective.problem.p
     huge = np.abs(maximum.phi[p:]).max(initial=0.0) > HUGE_SD
+    joint = isinstance(objective, JointModeObjective)
     if free.all() and not huge:
         return maximum, free
     looks = [(start[:p], 2.0 if huge else 1.0)]
     if huge and objective.problem.n < SUBSAMPLE_FROM:
         # far out there may be many maxima: one more climb, from where this one ended
-        looks.append((maximum.phi[:p], 10.0))
+        looks.append((maximum.phi[:p], FAR_SD))
     best, best_free = maximum, free
     for beta, sd in looks:
-        phi = np.concatenate([beta, np.where(layout.diagonal, sd, 0.0)])
+        phi, A = np.concatenate([beta, np.where(layout.diagonal, sd, 0.0)]), None
+        if sd == FAR_SD and not has_closed_form(objective) and not joint:
+            phi, A = _joint_start(objective, phi, False)
         everything = np.ones_like(free)
         try:
-            other = ascend(objective, phi, everything, None, **settings)
+            other = ascend(objective, phi, everything, A, **settings)
             other, other_free = _settle_boundary(objective, other, everything, settings)
         except NotFinite:
             continue
