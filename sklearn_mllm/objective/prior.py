@@ -75,7 +75,18 @@ class Prior:
             )
 
     def precisions(self, names) -> np.ndarray:
-        """1 / sd^2 of each named coefficient, 0 where there is no penalty."""
+        """Precision of each named coefficient.
+
+        Parameters
+        ----------
+        names : sequence of str
+            Coefficient names.
+
+        Returns
+        -------
+        ndarray of shape (len(names),)
+            1 / sd^2, and 0 where there is no penalty.
+        """
         out = np.zeros(len(names))
         if isinstance(self.fixed_sd, Mapping):
             unknown = sorted(set(self.fixed_sd) - set(names))

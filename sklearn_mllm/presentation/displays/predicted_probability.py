@@ -109,6 +109,8 @@ class PredictedProbabilityDisplay:
             Values for other columns, in place of mean and most frequent level.
         y : array-like, optional
             Labels for `raw`, when X has no response column.
+        n_bins : int, default=10
+            Bins of the observed proportions.
         level : float, default=0.95
         ax : Axes or array of Axes, optional
         **kwargs
