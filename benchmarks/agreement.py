@@ -294,13 +294,20 @@ def main() -> None:
         design = draw(options.kind or kind_of(seed), seed)
         try:
             record = examine(design, worker)
-        except Hang as hang:
+        except Exception as error:  # a hang of ours, or a check that could not be made
+            what = "hang" if isinstance(error, Hang) else "error"
             record = Record(
                 design.kind, seed, len(design.frame), design.link, design.traits, design.formula,
-                np.nan, None, False, findings=[Finding("hang", True, str(hang))],
+                np.nan, None, False,
+                findings=[Finding(what, True, f"{type(error).__name__}: {error}")],
             )  # fmt: skip
         records.append(record)
-        lacking = record.rival_seconds is None and design.weights is None and record.n <= 2000
+        lacking = (
+            record.rival_seconds is None
+            and record.seconds > 0.0
+            and design.weights is None
+            and record.n <= 2000
+        )
         if lacking and len(for_r) < options.glmmtmb and not record.findings:
             for_r.append((design, record))
         for finding in record.findings:

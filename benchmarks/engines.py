@@ -226,7 +226,7 @@ class OurProblem:
         theta[np.abs(theta) < 1e-3] = 1e-3
         try:
             outcome = fit_problem(self.build.problem, self.link, start=start)
-        except (NotFinite, np.linalg.LinAlgError):
+        except (NotFinite, ArithmeticError, np.linalg.LinAlgError):
             return np.nan, start
         outcome.objective.close()
         return outcome.maximum.value + self.constant, outcome.maximum.phi
@@ -275,7 +275,7 @@ class OurProblem:
                 problem.X.T, problem.successes, trials, offset, terms, self.link.name, phi[:p],
                 covariances,
             )  # fmt: skip
-        except ArithmeticError:
+        except (ArithmeticError, np.linalg.LinAlgError):
             return np.nan
         return value + self.constant
 
