@@ -72,6 +72,8 @@ class Record:
     rival_seconds: float | None
     compared: bool
     errors_compared: bool = False
+    difference: float | None = None
+    error_difference: float | None = None
     separated: bool = False
     findings: list[Finding] = field(default_factory=list)
 
@@ -132,7 +134,7 @@ def examine(design: Design, worker: GlmmWorker) -> Record:
 
 
 def _compare_values(problem: OurProblem, ours: EngineFit, rival: EngineFit, record, say) -> None:
-    difference = ours.log_likelihood - rival.log_likelihood
+    difference = record.difference = ours.log_likelihood - rival.log_likelihood
     words = f"sds {ours.smallest_sd:.3g} to {ours.largest_sd:.3g} (glmm {rival.largest_sd:.3g})"
     alarmed = "" if ours.converged else f"; we warn: {ours.model.convergence_.message[:60]}"
     if abs(difference) <= VALUE_TOL:
@@ -189,7 +191,7 @@ def _compare_errors(problem: OurProblem, ours: EngineFit, rival: EngineFit, reco
     if not (_interior(ours) and _interior(rival)):
         return
     record.errors_compared = True
-    difference = np.nanmax(np.abs(ours.se / rival.se - 1.0))
+    difference = record.error_difference = np.nanmax(np.abs(ours.se / rival.se - 1.0))
     if difference <= ERROR_TOL:
         return
     try:

@@ -62,6 +62,15 @@ def write_report(records, path: Path, command: str, seconds: float, glmmtmb: str
     glmmtmb : str
         What was held against glmmTMB.
     """
+    differences = np.abs([r.difference for r in records if r.difference is not None])
+    agree = differences[differences <= 1e-4]
+    errors = np.array([r.error_difference for r in records if r.error_difference is not None])
+    failures = Counter(
+        f.text.split(";")[-1].strip()[:60]
+        for r in records
+        for f in r.findings
+        if f.what == "rival failed"
+    )
     found = Counter(f.what for r in records for f in r.findings)
     lines = [
         "# Agreement with an independent engine",
@@ -97,6 +106,14 @@ def write_report(records, path: Path, command: str, seconds: float, glmmtmb: str
             f"{sum(r.errors_compared for r in mine)} | {sum(r.separated for r in mine)} | "
             f"{_ratio(mine)} | {len(findings)} | {sum(f.ours_at_fault for f in findings)} |"
         )
+    lines += ["", *_summary(differences, agree, errors)]
+    if failures:
+        lines += [
+            "",
+            "Where glmm gave no fit: "
+            + "; ".join(f"{text} ({count})" for text, count in failures.most_common(5))
+            + ".",
+        ]
     lines += ["", "## Kinds of disagreement", "", "| kind | designs | meaning |", "|---|---|---|"]
     lines += [f"| {what} | {found.get(what, 0)} | {text} |" for what, text in MEANINGS.items()]
     at_fault = [(r, f) for r in records for f in r.findings if f.ours_at_fault]
@@ -108,6 +125,26 @@ def write_report(records, path: Path, command: str, seconds: float, glmmtmb: str
     ]
     lines += _table("Ours at fault", at_fault) + _table("Explained otherwise", others)
     path.write_text("\n".join(lines) + "\n")
+
+
+def _summary(differences, agree, errors) -> list[str]:
+    if not differences.size:
+        return []
+    lines = [
+        f"Log-likelihoods of {agree.size} of {differences.size} designs that are not separated agree "
+        f"to 1e-4; the median",
+        f"difference of those is {np.median(agree):.1e}, the 99th percentile "
+        f"{np.quantile(agree, 0.99):.1e}.",
+    ]
+    if errors.size:
+        lines[-1] += (
+            f" Standard errors of {errors.size} interior fits differ by {np.median(errors):.1e} in"
+        )
+        lines.append(
+            f"the median, {np.quantile(errors, 0.99):.1e} at the 99th percentile and "
+            f"{errors.max():.1e} at most."
+        )
+    return lines
 
 
 def _table(title: str, entries) -> list[str]:

@@ -116,12 +116,12 @@ class GlmmWorker:
             self._process = multiprocessing.Process(target=_serve, args=(theirs,), daemon=True)
             self._process.start()
             self._pipe = ours
-        self._pipe.send((design.kind, design.seed))
         try:
+            self._pipe.send((design.kind, design.seed))
             if self._pipe.poll(RIVAL_LIMIT):
                 return self._pipe.recv()
             error = f"no end after {RIVAL_LIMIT} s"
-        except EOFError:
+        except (EOFError, OSError):
             error = "the process died"
         self.close()
         return EngineFit(error=error)
