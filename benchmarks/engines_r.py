@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from engines import EngineFit
-from rivals.r_session import installed_version
+from rivals.r_process import installed_version
 
 __all__ = ["fit_glmmtmb"]
 

@@ -5,7 +5,7 @@ The time is taken inside R around the fit call on a data frame that is there alr
 
 from __future__ import annotations
 
-from .r_session import Session, installed_version
+from .r_process import RProcess, installed_version
 
 NAME = "lme4"
 #: Beyond this a fit takes many minutes.
@@ -23,7 +23,7 @@ def available() -> bool:
 def prepare(problem):
     if len(problem.frame) > MAX_ROWS:
         return None
-    return Session("lme4", "glmer(model, data = frame, family = binomial)", problem)
+    return RProcess("lme4", "glmer(model, data = frame, family = binomial)", problem)
 
 
 def fit(problem, data) -> tuple[float, float]:

@@ -13,7 +13,7 @@ import tempfile
 from functools import lru_cache
 from pathlib import Path
 
-__all__ = ["Session", "installed_version"]
+__all__ = ["RProcess", "installed_version"]
 
 #: Seconds after which a fit is given up.
 TIME_LIMIT = 300.0
@@ -48,7 +48,7 @@ def installed_version(package: str) -> str | None:
     return out.stdout.strip() or None
 
 
-class Session:
+class RProcess:
     """One package's fits of one problem.
 
     Parameters
@@ -62,7 +62,7 @@ class Session:
     def __init__(self, package: str, call: str, problem) -> None:
         self._folder = tempfile.TemporaryDirectory()
         folder = Path(self._folder.name)
-        script, data = folder / "session.R", folder / "data.csv"
+        script, data = folder / "fits.R", folder / "data.csv"
         script.write_text(SCRIPT % {"package": package, "call": call})
         problem.frame.to_csv(data, index=False)
         factors = sorted(
