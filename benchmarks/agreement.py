@@ -122,6 +122,8 @@ def examine(design: Design, worker: GlmmWorker) -> Record:
         return record
     if rival.error is not None:
         say(Finding("rival failed", False, rival.error.splitlines()[0][:120]))
+        if not record.separated:
+            _climb_again(problem, ours, record, say)
         return record
     if record.separated:
         return record

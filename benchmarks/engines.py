@@ -17,7 +17,7 @@ from sklearn_mllm import MixedLogisticClassifier
 __all__ = ["EngineFit", "GlmmWorker", "OurProblem", "fit_glmm", "fit_ours", "separated"]
 
 #: Seconds after which a fit of glmm's is ended.
-RIVAL_LIMIT = 60
+RIVAL_LIMIT = 30
 #: Bars that glmm's engine does not take, as its own errors say.
 GLMM_LACKS = ("uncorrelated", "two_terms", "slope_only", "random_only")
 
