@@ -16,7 +16,7 @@ from pathlib import Path
 __all__ = ["RProcess", "installed_version"]
 
 #: Seconds after which a fit is given up.
-TIME_LIMIT = 300.0
+TIME_LIMIT = 120.0
 
 SCRIPT = r"""
 arguments <- commandArgs(TRUE)
