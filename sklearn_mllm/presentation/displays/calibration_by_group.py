@@ -35,6 +35,16 @@ class CalibrationByGroupDisplay:
     References
     ----------
     Wilson (1927), Journal of the American Statistical Association 22, 209-212.
+
+    Examples
+    --------
+    >>> from sklearn_mllm import MixedLogisticClassifier, CalibrationByGroupDisplay
+    >>> from sklearn_mllm.datasets import load_contraception
+    >>> women = load_contraception().frame
+    >>> model = MixedLogisticClassifier("use ~ urban + ch + (1 | district)").fit(women)
+    >>> display = CalibrationByGroupDisplay.from_estimator(model, women)
+    >>> round(float(display.error), 3)
+    0.041
     """
 
     def __init__(self, data, *, level: float = 0.95, event: str = "event") -> None:

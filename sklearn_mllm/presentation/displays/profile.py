@@ -30,6 +30,21 @@ class ProfileDisplay:
         where the profile does not reach that far.
     ax_ : Axes or ndarray of Axes
     figure_ : Figure
+
+    References
+    ----------
+    Bates & Watts (1988), Nonlinear Regression Analysis and Its Applications, section 6.1.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn_mllm import ProfileDisplay
+    >>> table = pd.DataFrame(
+    ...     {"parameter": "age", "value": [-3.0, 0.0, 1.0, 4.0], "signed_root": [-4.0, -1.0, 0.0, 3.0]}
+    ... )
+    >>> display = ProfileDisplay.from_table(table)
+    >>> display.intervals.loc["age", ["conf_low", "conf_high"]].astype(float).round(2).tolist()
+    [-0.96, 2.96]
     """
 
     def __init__(self, table, *, level: float = 0.95) -> None:

@@ -42,6 +42,16 @@ class ResidualDisplay:
     References
     ----------
     Dunn & Smyth (1996), Journal of Computational and Graphical Statistics 5; Hartig, DHARMa (R).
+
+    Examples
+    --------
+    >>> from sklearn_mllm import MixedLogisticClassifier, ResidualDisplay
+    >>> from sklearn_mllm.datasets import load_contraception
+    >>> women = load_contraception().frame
+    >>> model = MixedLogisticClassifier("use ~ urban + ch + (1 | district)").fit(women)
+    >>> display = ResidualDisplay.from_estimator(model, women, by="district")
+    >>> display.residuals.shape
+    (60,)
     """
 
     def __init__(self, observed, simulated, predicted, *, random_state=0) -> None:

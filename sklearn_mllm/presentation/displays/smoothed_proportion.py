@@ -35,6 +35,15 @@ class SmoothedProportionDisplay:
     ----------
     Cleveland (1979), Journal of the American Statistical Association 74, 829-836; without its
     robustness steps, which would treat the rarer label as outliers.
+
+    Examples
+    --------
+    >>> from sklearn_mllm import SmoothedProportionDisplay
+    >>> from sklearn_mllm.datasets import load_contraception
+    >>> women = load_contraception().frame
+    >>> display = SmoothedProportionDisplay.from_data(women, "use", "age", by="ch", panel="urban")
+    >>> display.curves.columns.tolist()
+    ['age', 'urban', 'ch', 'proportion']
     """
 
     def __init__(
