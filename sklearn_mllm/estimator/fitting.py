@@ -76,8 +76,10 @@ def fit_arrays(
         Gets a function phi -> FitResult, gives one that is told of each step.
     """
     from ..objective import objective_for
+    from ..objective.laplace import ModeError
     from ..objective.prior import Penalty
     from ..optimizer.fit import fit_problem
+    from ..optimizer.maximize import NotFinite
     from ..optimizer.package import package, snapshot
     from ..optimizer.start import null_log_likelihood, start_from
 
@@ -98,17 +100,24 @@ def fit_arrays(
                 objective, phi, build, matrices.names, matrices.random, **about
             )
         )
-    outcome = fit_problem(
-        build.problem,
-        link,
-        make_objective=make_objective,
-        penalty=penalty,
-        n_threads=n_threads,
-        tol=tol,
-        max_iter=max_iter,
-        start=None if start is None else start_from(start, build),
-        progress=progress,
-    )
+    try:
+        outcome = fit_problem(
+            build.problem,
+            link,
+            make_objective=make_objective,
+            penalty=penalty,
+            n_threads=n_threads,
+            tol=tol,
+            max_iter=max_iter,
+            start=None if start is None else start_from(start, build),
+            progress=progress,
+        )
+    except (NotFinite, ModeError) as error:
+        raise ValueError(
+            f"the likelihood of this model cannot be evaluated on these data: {error}. Look for "
+            "extreme values in the covariates or the offset, simplify the random effects, or use "
+            "prior= to keep the estimates within bounds"
+        ) from error
     try:
         result = package(
             outcome, build, matrices.names, matrices.random, null_log_likelihood=None, **about

@@ -317,8 +317,13 @@ def _search_by_approximation(objective, start, negative_hessian, settings: dict,
 
     The curvature is the approximation's.
     """
-    with objective.structure.approximately():
-        first, free = _search(objective, start, negative_hessian, settings, progress)
+    try:
+        with objective.structure.approximately():
+            first, free = _search(objective, start, negative_hessian, settings, progress)
+    except (NotFinite, ModeError):
+        # so far out that conjugate gradients do not get there
+        objective.u, objective.tangent = np.zeros_like(objective.u), None
+        return _search(objective, start, negative_hessian, settings, progress)
     objective.u, objective.tangent = first.modes, None
     last = ascend(
         objective, first.phi, free, -first.hessian,

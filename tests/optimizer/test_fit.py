@@ -1,0 +1,55 @@
+"""What a fit does when the likelihood cannot be had."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sklearn_mllm import MixedLogisticClassifier
+from sklearn_mllm.objective.laplace import ModeError
+from sklearn_mllm.objective.structures import crossed
+from sklearn_mllm.objective.structures.crossed import Crossed
+
+
+def rows(n=200):
+    generator = np.random.default_rng(0)
+    return pd.DataFrame(
+        {
+            "x": generator.normal(size=n),
+            "g": generator.integers(0, 10, n),
+            "h": generator.integers(0, 12, n),
+            "y": generator.integers(0, 2, n),
+        }
+    )
+
+
+@pytest.mark.parametrize("random", ["(1 | g)", "(1 | g) + (1 | h)"])
+def test_a_likelihood_out_of_reach_is_an_error_with_a_remedy(random):
+    frame = rows()
+    model = MixedLogisticClassifier(f"y ~ x + {random}").fit(frame)
+    before = model.log_likelihood_
+    with pytest.raises(ValueError, match="extreme values in the covariates or the offset"):
+        model.fit(frame, offset=np.full(len(frame), 1e308))
+    assert model.log_likelihood_ == before
+
+
+def test_an_approximation_that_fails_leaves_the_exact_search(monkeypatch):
+    formula = "y ~ x + (1 | g) + (1 | h)"
+    expected = MixedLogisticClassifier(formula).fit(rows())
+    original = Crossed.__init__
+    tried = []
+
+    def constructor(self, problem, workers, iterative=None):
+        original(self, problem, workers, False)
+        self.approximates = True
+
+    def failing(*given):
+        tried.append(given)
+        raise ModeError("conjugate gradients do not get there")
+
+    monkeypatch.setattr(Crossed, "__init__", constructor)
+    monkeypatch.setattr(crossed, "IterativeFactorization", failing)
+    found = MixedLogisticClassifier(formula).fit(rows())
+    assert tried
+    np.testing.assert_allclose(found.log_likelihood_, expected.log_likelihood_, rtol=1e-10)
