@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sklearn_mllm import MixedLogisticClassifier, compare_models
+from sklearn_mllm import MixedLogisticClassifier, compare_models, icc, r2
 from sklearn_mllm.datasets import load_contraception
 
 PUBLISHED = {
@@ -90,3 +90,58 @@ def test_other_links_fit_without_a_warning(women):
         for link in ("logit", "probit", "cloglog")
     }
     assert aics["probit"] < aics["logit"] < aics["cloglog"]
+
+
+def test_published_m_00_against_the_null_model(women):
+    model = MixedLogisticClassifier(PUBLISHED["m_00"][0]).fit(women)
+    text = str(model.summary())
+    assert "Null deviance:     2590.9 on 1933 degrees of freedom" in text
+    assert "Residual deviance: 2456.7 on 1928 degrees of freedom" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "variance", "df_residual"),
+    [("m_01", 0.2124, 1927), ("m_03", 0.2247, 1928), ("m_05", 0.3229, 1927)],
+)
+def test_published_variances(women, name, variance, df_residual):
+    model = MixedLogisticClassifier(PUBLISHED[name][0]).fit(women)
+    assert model.variance_components_["variance"].item() == pytest.approx(variance, abs=2e-4)
+    assert model.df_residual_ == df_residual
+
+
+@pytest.mark.parametrize(
+    ("name", "quantiles"),
+    [
+        ("m_01", [-1.8225, -0.7659, -0.5085, 0.9983, 2.7200]),
+        ("m_05", [-1.9834, -0.7358, -0.4518, 0.9090, 2.9502]),
+    ],
+)
+def test_published_scaled_residuals(women, name, quantiles):
+    model = MixedLogisticClassifier(PUBLISHED[name][0]).fit(women)
+    assert model.result_.residual_quantiles == pytest.approx(quantiles, abs=5e-4)
+
+
+def test_published_correlation_of_fixed_effects(women):
+    V = MixedLogisticClassifier(PUBLISHED["m_01"][0]).fit(women).covariance_
+    correlation = V.loc["livch[T.2]", "age"] / np.sqrt(V.loc["age", "age"])
+    correlation /= np.sqrt(V.loc["livch[T.2]", "livch[T.2]"])
+    assert correlation == pytest.approx(-0.380, abs=6e-4)
+
+
+@pytest.mark.parametrize(
+    ("formula", "aic", "bic", "sd", "fixed", "total", "share"),
+    [
+        ("use ~ age*ch + I(age^2) + urban + (1 | district)",
+         2379.18, 2418.15, 0.47, 0.12, 0.18, 0.06),
+        (PUBLISHED["m_05"][0], 2368.47, 2407.4, 0.5682, 0.12, 0.20, 0.09),
+    ],
+)  # fmt: skip
+def test_published_explained_variance(women, formula, aic, bic, sd, fixed, total, share):
+    model = MixedLogisticClassifier(formula).fit(women)
+    assert model.aic_ == pytest.approx(aic, abs=0.01)
+    assert model.bic_ == pytest.approx(bic, abs=0.06)
+    assert model.variance_components_["std_dev"].item() == pytest.approx(sd, abs=0.006)
+    explained = r2(model)
+    assert round(explained.marginal, 2) == fixed
+    assert round(explained.conditional, 2) == total
+    assert round(icc(model).loc["all", "adjusted"], 2) == share
