@@ -11,7 +11,13 @@ from __future__ import annotations
 import pandas as pd
 from _figures import save
 
-from sklearn_mllm import MixedLogisticClassifier, SmoothedProportionDisplay, compare_models
+from sklearn_mllm import (
+    MixedLogisticClassifier,
+    SmoothedProportionDisplay,
+    compare_models,
+    icc,
+    r2,
+)
 from sklearn_mllm.datasets import load_contraception
 
 women = load_contraception().frame
@@ -19,8 +25,9 @@ women = load_contraception().frame
 # %%
 # The data
 # --------
-# Use rises with age and falls again: a straight line will not do. And it is not the number of
-# living children that matters, but whether there is one.
+# Points are women, curves their smoothed proportion. Use rises with age and falls again: a straight
+# line will not do. And it is not the number of living children that matters, but whether there is
+# one.
 for by in ("livch", "ch"):
     display = SmoothedProportionDisplay.from_data(women, "use", "age", by=by, panel="urban")
     save(display.figure_, f"02_use_by_{by}")
@@ -59,15 +66,30 @@ print(models["m_00"].summary())
 print(models["m_01"].summary())
 
 # %%
+# A curve over age, and any living child in place of their number (m_03); R warns at this one that it
+# is nearly unidentifiable, since age^2 and the other columns differ in scale. Then the effect of age
+# may depend on children (m_04).
+for name in ("m_03", "m_04"):
+    print(f"\n{name}: {formulas[name]}")
+    print(models[name].fixed_effects_[["estimate", "std_error", "z"]].round(6))
+share = r2(models["m_04"])
+print(
+    f"\nm_04: sd {models['m_04'].variance_components_['std_dev'].item():.2f}, "
+    f"R2 fixed {share.marginal:.2f}, total {share.conditional:.2f}, "
+    f"ICC {icc(models['m_04']).loc['all', 'adjusted']:.2f}"
+)
+
+# %%
 # Likelihood-ratio tests. A curve over age (m_02) is better than a line; its effect may depend on
 # children (m_04).
 for small, large in (("m_01", "m_02"), ("m_03", "m_04")):
     print(f"\n{small} against {large}")
-    print(compare_models(models[small], models[large]).T.to_string(header=[small, large]))
+    table = compare_models(models[small], models[large]).set_axis([small, large])
+    print(table[["aic", "log_likelihood", "chi2", "df", "p_value"]].to_string(na_rep=""))
 
 # %%
-# m_05 lets town and country of a district differ: as many parameters, a higher likelihood. No
-# warning is raised, although age^2 runs to 380 while other columns are 0 or 1.
+# m_05 lets town and country of a district differ: as many parameters, a higher likelihood. R says of
+# it that it failed to converge; it is a fine model, and no warning is raised here.
 best = models["m_05"]
 print(f"\nm_04 AIC {models['m_04'].aic_:.2f}, m_05 AIC {best.aic_:.2f}")
 print(best.convergence_.message)
@@ -75,6 +97,8 @@ print(best.convergence_.message)
 # %%
 # Other links
 # -----------
+# The logit is not the only way from a probability to a line. The probit does as well here; the others
+# fall behind.
 for link in ("logit", "probit", "cloglog", "cauchit"):
     m = MixedLogisticClassifier(formulas["m_05"], link=link).fit(women)
     print(f"m_05, {link:8s} AIC {m.aic_:.2f}")

@@ -43,6 +43,7 @@ print(icc(model).round(3))
 # %%
 # Standardised coefficients
 # -------------------------
+# From a refit to numbers of mean 0 and standard deviation 1; factors stay as they are.
 columns = ["estimate", "conf_low", "conf_high"]
 print(standardized_effects(model, women)[columns].round(2))
 
@@ -71,7 +72,7 @@ scenarios = pd.DataFrame(
 )
 log_odds = typical.decision_function(scenarios)
 shown = scenarios.assign(log_odds=log_odds).join(typical.predict_interval(scenarios))
-print(shown.round(4))
+print(shown.round(4).to_string())
 
 # %%
 # Over age, for a typical district and averaged over districts; points are observed proportions.
