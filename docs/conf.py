@@ -33,6 +33,7 @@ templates_path = ["_templates"]
 autosummary_generate = True
 autodoc_typehints = "none"
 default_role = "code"
+toc_object_entries_show_parents = "hide"
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = False
 # the docstrings of the public names are checked at every build
@@ -60,6 +61,8 @@ sphinx_gallery_conf = {
 # -- pages ---------------------------------------------------------------------------------------
 html_theme = "pydata_sphinx_theme"
 html_title = "sklearn_mllm"
+html_static_path = ["_static"]
+html_css_files = ["custom.css"]
 html_theme_options = {
     "show_prev_next": False,
     "navbar_align": "left",

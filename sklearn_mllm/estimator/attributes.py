@@ -25,23 +25,40 @@ def _fitted(make, doc: str) -> property:
 class FittedAttributes:
     """Public attributes of a fitted model; `MixedLogisticClassifier` documents them."""
 
-    fixed_effects_ = _fitted(frames.fixed_effects, "DataFrame of coefficients.")
-    covariance_ = _fitted(frames.covariance, "DataFrame: covariance of the coefficients.")
-    variance_components_ = _fitted(frames.variance_components, "DataFrame of variances.")
-    random_covariances_ = _fitted(frames.random_covariances, "dict of covariance matrices.")
-    random_effects_ = _fitted(frames.random_effects, "DataFrame of conditional modes.")
+    fixed_effects_ = _fitted(
+        frames.fixed_effects,
+        "Index: coefficient names; columns estimate, std_error, z, p_value, conf_low, conf_high, NaN "
+        "where aliased.",
+    )
+    covariance_ = _fitted(
+        frames.covariance,
+        "Covariance of the coefficients, from the Hessian in coefficients and variances.",
+    )
+    variance_components_ = _fitted(
+        frames.variance_components, "One row per random effect: group, term, variance, std_dev."
+    )
+    random_covariances_ = _fitted(
+        frames.random_covariances, "Covariance matrix of the effects of each grouping factor."
+    )
+    random_effects_ = _fitted(
+        frames.random_effects,
+        "Columns group, level, term, estimate (conditional mode), std_error (given the data and the "
+        "parameters).",
+    )
     coef_ = _fitted(
         lambda r: r.fixed[[n != "Intercept" for n in r.names]][None, :].copy(),
-        "Coefficients without the intercept, shape (1, p).",
+        "Coefficients without the intercept, 0 where aliased.",
     )
     intercept_ = _fitted(
         lambda r: np.array(
             [r.fixed[r.names.index("Intercept")] if "Intercept" in r.names else 0.0]
         ),
-        "Intercept, shape (1,).",
+        "The intercept, 0 where the formula has none.",
     )
-    log_likelihood_ = _fitted(lambda r: r.log_likelihood, "Log-likelihood at the estimate.")
-    deviance_ = _fitted(lambda r: -2.0 * r.log_likelihood, "-2 log-likelihood.")
+    log_likelihood_ = _fitted(
+        lambda r: r.log_likelihood, "At the estimates, with the constants of binomial counts."
+    )
+    deviance_ = _fitted(lambda r: -2.0 * r.log_likelihood, "Minus twice the log-likelihood.")
     aic_ = _fitted(lambda r: -2.0 * r.log_likelihood + 2.0 * r.n_parameters, "Akaike's criterion.")
     bic_ = _fitted(
         lambda r: -2.0 * r.log_likelihood + np.log(r.n_rows) * r.n_parameters,
@@ -57,4 +74,6 @@ class FittedAttributes:
     is_singular_ = _fitted(
         lambda r: bool(r.verdict.singular_terms), "Whether a variance is zero or a correlation +-1."
     )
-    convergence_ = _fitted(lambda r: r.verdict, "Record of the convergence verdict.")
+    convergence_ = _fitted(
+        lambda r: r.verdict, "The verdict with its figures, and in words: `.message`."
+    )

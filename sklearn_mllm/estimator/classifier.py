@@ -24,7 +24,7 @@ class MixedLogisticClassifier(
 ):
     """Multilevel (mixed-effects) logistic regression, by maximum likelihood.
 
-    For row i in group j the event has probability p_ij with
+    For row i in group j the event has probability p_ij with::
 
         link(p_ij) = offset_i + x_i' beta + z_i' b_j,    b_j ~ N(0, Sigma)
 

@@ -35,7 +35,7 @@ def confidence_intervals(
     model : MixedLogisticClassifier
         Fitted.
     X : data frame or array of shape (n, n_features), optional
-        The training data again, for "profile" and "bootstrap"; so for the others.
+        The training data again; only "wald" does without.
     y : array-like of shape (n,), optional
         Labels, where X does not hold the response.
     groups : array-like of shape (n,), data frame or dict, optional

@@ -42,7 +42,7 @@ def anova(
     test : {"wald", "lr"}, default="wald"
         "lr" fits the model again without the term's columns, and needs the training data.
     X : data frame or array of shape (n, n_features), optional
-        The training data, for "lr"; so for what follows.
+        The training data; "lr" needs them.
     y : array-like of shape (n,), optional
         Labels, where X does not hold the response.
     groups : array-like of shape (n,), data frame or dict, optional
