@@ -284,7 +284,7 @@ def _joint_start(objective, start: np.ndarray, given: bool):
     beta, theta = objective.split(start)
     try:
         found = joint_start(objective, beta, theta)
-    except ModeError:
+    except (ModeError, np.linalg.LinAlgError):  # far out the scores' matrix may be singular
         return start, None
     if given:
         try:
