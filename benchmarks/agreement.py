@@ -1,6 +1,7 @@
 """Holds our fits of thousands of random designs against glmm's; explains each disagreement.
 
 python benchmarks/agreement.py [--count 3000] [--seed 0] [--kind crossed] [--output agreement.md]
+                               [--jobs 1]
 
 One design alone: `--seed 16 --count 1`. Structures that glmm does not have are held against a dense
 Laplace likelihood and climbs from other starts. The tests' `random_designs.py` draws the designs.
@@ -14,6 +15,7 @@ import signal
 import sys
 import time
 from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -215,7 +217,8 @@ def _hold_against_dense(problem: OurProblem, ours: EngineFit, say) -> None:
     value = problem.dense_value(problem.phi)
     if np.isnan(value):
         if ours.converged:
-            say(Finding("dense", True, "the dense likelihood has no modes at our estimates"))
+            text = "the dense evaluation, whose Newton steps are plain, finds no modes"
+            say(Finding("not dense", False, text))
     elif abs(value - ours.log_likelihood) > 1e-6 * max(1.0, abs(value)):
         off = ours.log_likelihood - value
         say(Finding("dense", ours.converged, f"ours is {off:.2g} off the dense likelihood"))
@@ -281,6 +284,25 @@ def _diagonal(problem: OurProblem) -> np.ndarray:
     return CovarianceLayout(problem.build.problem).diagonal
 
 
+WORKER = GlmmWorker()
+
+
+def _examined(name: tuple[str, int]) -> Record:
+    """`examine`, with what cannot be examined as a finding."""
+    if WORKER.fresh:
+        examine(draw("crossed", 1), WORKER)  # once to load everything
+    design = draw(*name)
+    try:
+        return examine(design, WORKER)
+    except Exception as error:  # a hang of ours, or a check that could not be made
+        what = "hang" if isinstance(error, Hang) else "error"
+        return Record(
+            design.kind, design.seed, len(design.frame), design.link, design.traits,
+            design.formula, np.nan, None, False,
+            findings=[Finding(what, True, f"{type(error).__name__}: {error}")],
+        )  # fmt: skip
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--count", type=int, default=3000)
@@ -288,36 +310,33 @@ def main() -> None:
     parser.add_argument("--kind", choices=list(KINDS), help="one structure only")
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "agreement.md")
     parser.add_argument("--glmmtmb", type=int, default=150, help="designs at most for glmmTMB")
+    parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--print", action="store_true", help="print findings, write nothing")
     options = parser.parse_args()
     os.environ.setdefault("RUST_BACKTRACE", "0")
-    worker = GlmmWorker()
-    examine(draw("crossed", 1), worker)  # once to load everything
+    names = [
+        (options.kind or kind_of(seed), seed)
+        for seed in range(options.seed, options.seed + options.count)
+    ]
     records, began, for_r = [], time.perf_counter(), []
-    for seed in range(options.seed, options.seed + options.count):
-        design = draw(options.kind or kind_of(seed), seed)
+    with ProcessPoolExecutor(options.jobs) as pool:
         try:
-            record = examine(design, worker)
-        except Exception as error:  # a hang of ours, or a check that could not be made
-            what = "hang" if isinstance(error, Hang) else "error"
-            record = Record(
-                design.kind, seed, len(design.frame), design.link, design.traits, design.formula,
-                np.nan, None, False,
-                findings=[Finding(what, True, f"{type(error).__name__}: {error}")],
-            )  # fmt: skip
-        records.append(record)
-        lacking = (
-            record.rival_seconds is None
-            and record.seconds > 0.0
-            and design.weights is None
-            and record.n <= 2000
-        )
-        if lacking and len(for_r) < options.glmmtmb and not record.findings:
-            for_r.append((design, record))
-        for finding in record.findings:
-            if finding.ours_at_fault or options.print:
-                about = f"{record.kind}:{seed} n={record.n} {record.link}"
-                print(f"{about} [{finding.what}] {finding.text}", flush=True)
+            for record in pool.map(_examined, names):
+                records.append(record)
+                design = draw(record.kind, record.seed)
+                lacking = record.rival_seconds is None and record.seconds > 0.0
+                lacking = lacking and design.weights is None and record.n <= 2000
+                if lacking and len(for_r) < options.glmmtmb and not record.findings:
+                    for_r.append((design, record))
+                for finding in record.findings:
+                    if finding.ours_at_fault or options.print:
+                        about = f"{record.kind}:{record.seed} n={record.n} {record.link}"
+                        print(f"{about} [{finding.what}] {finding.text}", flush=True)
+                if len(records) % 250 == 0:
+                    print(f"{len(records)} in {time.perf_counter() - began:.0f} s", flush=True)
+        except KeyboardInterrupt:  # what is done so far is reported
+            pool.shutdown(wait=False, cancel_futures=True)
+            options.count = len(records)
     note = hold_against_r(for_r) if for_r else "no design for it"
     for _, record in for_r:
         for finding in record.findings:
@@ -327,6 +346,8 @@ def main() -> None:
     print(f"{len(records)} designs in {seconds:.0f} s; glmmTMB: {note};", dict(counts))
     if not options.print:
         command = f"python benchmarks/agreement.py --count {options.count} --seed {options.seed}"
+        if options.jobs > 1:
+            command += f" --jobs {options.jobs}"
         if options.kind:
             command += f" --kind {options.kind}"
         write_report(records, options.output, command, seconds, note)

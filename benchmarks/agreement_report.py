@@ -28,6 +28,7 @@ MEANINGS = {
     "standard errors": "relative difference above 1e-3 where both fits are interior",
     "slow": "more than ten times glmm's time and more than a second",
     "dense": "the log-likelihood differs from an independent dense evaluation",
+    "not dense": "the dense evaluation itself gives up (standard deviations of tens)",
     "second maximum": "a climb from another start ends higher",
     "second maximum, degenerate": "the same beyond standard deviations of 30, or with a warning",
     "rival failed": "glmm gave no fit",
@@ -75,8 +76,8 @@ def write_report(records, path: Path, command: str, seconds: float, glmmtmb: str
     lines = [
         "# Agreement with an independent engine",
         "",
-        f"Command: `{command}`, {date.today()}; {seconds / 60:.0f} minutes on one of "
-        f"{os.cpu_count()} cores, Python {platform.python_version()}; "
+        f"Command: `{command}`, {date.today()}; {seconds / 60:.0f} minutes on a "
+        f"busy machine of {os.cpu_count()} cores, Python {platform.python_version()}; "
         + ", ".join(map(_installed, ["numpy", "scipy", "glmm"])),
         "",
         "Random designs of 60 to 30,000 rows (`tests/random_designs.py`), fitted with default "

@@ -17,7 +17,7 @@ from sklearn_mllm import MixedLogisticClassifier
 __all__ = ["EngineFit", "GlmmWorker", "OurProblem", "fit_glmm", "fit_ours", "separated"]
 
 #: Seconds after which a fit of glmm's is ended.
-RIVAL_LIMIT = 30
+RIVAL_LIMIT = 20
 #: Bars that glmm's engine does not take, as its own errors say.
 GLMM_LACKS = ("uncorrelated", "two_terms", "slope_only", "random_only")
 
@@ -108,6 +108,11 @@ class GlmmWorker:
 
     def __init__(self) -> None:
         self._process = self._pipe = None
+
+    @property
+    def fresh(self) -> bool:
+        """Whether no process is there yet."""
+        return self._process is None
 
     def fit(self, design) -> EngineFit | None:
         """As `fit_glmm`; an error after `RIVAL_LIMIT` seconds, or where the process dies."""
