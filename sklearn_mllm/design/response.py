@@ -107,7 +107,11 @@ def _check_labels(values: np.ndarray, found: np.ndarray) -> None:
 
     if found.dtype.kind == "f" and not np.isfinite(found).all():
         raise ValueError("Input y contains NaN or infinity; drop those rows")
-    check_classification_targets(values)
+    try:
+        check_classification_targets(values)
+    except ValueError as error:
+        advice = "for proportions of known size write cbind(successes, failures) on the left side"
+        raise ValueError(f"{error} Here {advice} of the formula.") from None
     if found.size > 2:
         kind = type_of_target(values, input_name="y", raise_unknown=True)
         raise ValueError(

@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import check_is_fitted
 
+from ..formula.columns import require
 from .checks import check_offset, check_parameters, check_weights
 from .intake import input_table, training_rows
 
@@ -15,14 +16,24 @@ __all__ = ["PredictionMixin"]
 class PredictionMixin:
     """Methods of `MixedLogisticClassifier` that take rows after the fit."""
 
-    def _replay(self, X, groups, offset):
-        """Matrices of new rows, with offset; random part only where it is needed."""
+    def _replay(self, X, groups, offset, prediction=None):
+        """Matrices of new rows, with offset; of the random part only what the prediction needs."""
         check_is_fitted(self, "result_")
         check_parameters(self)
+        prediction = self.prediction if prediction is None else prediction
         table = input_table(self, X, None, groups, reset=False)
         offset = check_offset(offset, table.n_rows)
-        needs_groups = self.prediction != "typical"
-        matrices = self.spec_.replay(table, random=needs_groups, missing=self.missing)
+        if prediction == "conditional":
+            require(
+                table, self.spec_.parsed.grouping_columns, "grouping factor",
+                "; prediction='typical' and prediction='marginal' do without it",
+            )  # fmt: skip
+        matrices = self.spec_.replay(
+            table,
+            random=prediction != "typical",
+            levels=prediction == "conditional",
+            missing=self.missing,
+        )
         if offset is not None and matrices.rows is not None:
             offset = offset[matrices.rows]
         if self.prediction == "conditional" and self.unseen_groups == "error":
@@ -249,7 +260,7 @@ class PredictionMixin:
 
         if n_samples < 1:
             raise ValueError(f"n_samples must be at least 1, got {n_samples!r}")
-        _, matrices, offset = self._replay(X, groups, None)
+        _, matrices, offset = self._replay(X, groups, None, prediction="conditional")
         if matrices.rows is not None:
             raise ValueError("simulate needs complete rows; drop those with missing values first")
         events = simulate_events(

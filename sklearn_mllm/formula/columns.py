@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,8 +59,8 @@ def take(column: np.ndarray | Coded, rows: np.ndarray) -> np.ndarray | Coded:
     return column.take(rows) if isinstance(column, Coded) else column[rows]
 
 
-def require(table, names, role: str = "column") -> None:
-    """Raise FormulaError for a name that is not a column, with the nearest one."""
+def require(table, names, role: str = "column", advice: str = "") -> None:
+    """Raise FormulaError for a name that is not a column, with the nearest one and some advice."""
     for name in names:
         if name not in table.columns:
             close = difflib.get_close_matches(name, list(table.columns), n=1, cutoff=0.5)
@@ -68,10 +69,15 @@ def require(table, names, role: str = "column") -> None:
                 close = [lower[name.lower()]]
             hint = f"; did you mean {close[0]!r}?" if close else ""
             shown = list(table.columns)
+            if shown and all(re.fullmatch(r"x\d+", c) for c in shown) and not advice:
+                advice = (
+                    "; X is an array, whose columns are x0, x1, ...: pass a data frame (in a "
+                    "pipeline, set_output(transform='pandas') on the steps before)"
+                )
             known = ", ".join(map(repr, shown[:12])) + (", ..." if len(shown) > 12 else "")
             raise FormulaError(
                 f"{role} {name!r} of the formula is not a column of X or groups (there are "
-                f"{known or 'none'}){hint}"
+                f"{known or 'none'}){hint}{advice}"
             )
 
 

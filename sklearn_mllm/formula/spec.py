@@ -186,6 +186,7 @@ class ModelSpec:
         table,
         *,
         random: bool = True,
+        levels: bool = True,
         missing: str = "raise",
         keep: np.ndarray | None = None,
     ) -> Matrices:
@@ -196,6 +197,8 @@ class ModelSpec:
         table : Table
         random : bool
             False leaves the random-effect terms out: their columns need not be there.
+        levels : bool
+            False takes every level as not known: grouping columns need not be there.
         missing : {"raise", "drop"}
         keep : ndarray of bool, optional
 
@@ -204,13 +207,17 @@ class ModelSpec:
         FormulaError
             A missing column, a missing value, or a new level of a fixed effect.
         """
-        complete, columns = self._read(table, random, missing, keep)
+        complete, columns = self._read(table, random and levels, missing, keep)
         terms = []
         if random:
             codes: dict[tuple[str, ...], np.ndarray] = {}
             for one, grouping in zip(self.effects, self.groupings):
                 if grouping.columns not in codes:
-                    codes[grouping.columns] = grouping.replay(complete.groups)
+                    codes[grouping.columns] = (
+                        grouping.replay(complete.groups)
+                        if levels
+                        else np.full(complete.n, -1, dtype=np.intp)
+                    )
                 Z = None if one.is_intercept else one.replay(columns, complete.n)
                 terms.append(_random_matrices(one, grouping, codes[grouping.columns], Z))
         return self._matrices(complete, columns, terms)
@@ -239,10 +246,10 @@ class ModelSpec:
         spec = replace(self, groupings=tuple(wider[g.columns][0] for g in self.groupings))
         return spec, self._matrices(complete, columns, terms)
 
-    def _read(self, table, random: bool, missing: str, keep) -> tuple[Complete, dict]:
+    def _read(self, table, levels: bool, missing: str, keep) -> tuple[Complete, dict]:
         require(table, self.columns)
         read = read_columns(table, self.columns)
-        groups = _grouping_columns(self.parsed, table, read) if random else {}
+        groups = _grouping_columns(self.parsed, table, read) if levels else {}
         design = {name: recoded(read[name], levels, name) for name, levels in self.levels.items()}
         complete = complete_rows(design, groups, table.n_rows, missing, keep)
         return complete, complete.known(self.levels, self.numeric_levels)

@@ -260,3 +260,10 @@ def test_levels_with_any_characters():
     reference = MixedLogisticClassifier(FORMULA).fit(frame)
     assert model.log_likelihood_ == pytest.approx(reference.log_likelihood_, abs=1e-9)
     assert set(model.random_effects_["level"]) == set(levels)
+
+
+def test_names_of_columns_for_an_array():
+    """As when the step before in a pipeline hands on an array."""
+    frame = make()
+    with pytest.raises(ValueError, match=r"'x'.*X is an array.*set_output"):
+        MixedLogisticClassifier("~ x + (1 | g)").fit(frame[["x", "g"]].to_numpy(), frame["y"])

@@ -249,7 +249,7 @@ def test_the_type_of_labels_is_kept():
         ),
         (["a", "b", "c"], "Only binary classification is supported"),
         ([0.5, 1.2, 3.3], "Unknown label type"),
-        ([0.5, 1.5], "Unknown label type"),
+        ([0.5, 1.5], "Unknown label type.*proportions.*cbind"),
         ([0.0, np.nan, 1.0], "1 missing value"),
         (["a", None, "b"], "1 missing value"),
         (pd.Series([1, None, 0], dtype="Int64"), "1 missing value"),

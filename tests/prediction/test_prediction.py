@@ -6,6 +6,7 @@ import mpmath
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import clone
 
 from sklearn_mllm import MixedLogisticClassifier
 from sklearn_mllm.datasets import load_contraception, load_toenail
@@ -208,3 +209,23 @@ def test_integer_levels_given_as_text(women, fitted):
     text = women.assign(district=women["district"].astype(str))
     assert fitted.predict_proba(text) == pytest.approx(fitted.predict_proba(women))
     assert isinstance(fitted.predict_interval(text), pd.DataFrame)
+
+
+@pytest.mark.parametrize("prediction", ["typical", "marginal"])
+def test_groups_are_needed_for_conditional_prediction_alone(women, fitted, prediction):
+    model = clone(fitted).set_params(prediction=prediction).fit(women)
+    bare = women[["age", "urban", "ch"]].head(20)
+    assert np.array_equal(model.predict_proba(bare), model.predict_proba(women.head(20)))
+    assert model.predict_interval(bare).equals(model.predict_interval(women.head(20)))
+    with pytest.raises(ValueError, match=r"'district'.*prediction='typical'.*do without"):
+        fitted.predict_proba(bare)
+
+
+@pytest.mark.parametrize("new_effects", [False, True])
+def test_simulation_draws_random_effects_whatever_is_predicted(women, fitted, new_effects):
+    other = clone(fitted).set_params(prediction="typical").fit(women)
+    draws = [
+        m.simulate(women, n_samples=3, random_state=0, new_effects=new_effects)
+        for m in (fitted, other)
+    ]
+    assert np.array_equal(*draws)
