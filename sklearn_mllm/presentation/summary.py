@@ -14,6 +14,9 @@ __all__ = ["Summary"]
 _CODES = ((0.001, "***"), (0.01, "**"), (0.05, "*"), (0.1, "."))
 _LEGEND = "Signif. codes: 0 '***' 0.001 '**' 0.01 '*' 0.05 '.' 0.1 ' ' 1"
 
+#: Shift in standard errors, from quadrature, of which the summary speaks.
+SHIFT_THAT_MATTERS = 0.25
+
 
 def _stars(p: float) -> str:
     return next((code for limit, code in _CODES if p < limit), "")
@@ -244,6 +247,12 @@ class Summary:
         lines.append(
             f"Gradient norm {verdict.gradient_norm:.1g} after {plural(verdict.n_steps, 'step')}"
         )
+        if verdict.log_likelihood_error > 0.0:
+            lines.append(
+                "The log-likelihood is by random probes; its standard error is "
+                f"{verdict.log_likelihood_error:.2g}."
+            )
+        lines += _laplace_words(verdict.laplace_error)
         return [Lines(tuple(lines))]
 
 
@@ -266,6 +275,23 @@ def _correlations(covariance: np.ndarray, i: int) -> list[str]:
         product = sds[i] * sds[j]
         out.append(fixed_decimals(covariance[i, j] / product if product > 0.0 else np.nan, 2))
     return out
+
+
+def _laplace_words(check) -> list[str]:
+    """What the check of the Laplace approximation found, where it matters."""
+    if check is None or check.shift < SHIFT_THAT_MATTERS:
+        return []
+    size = f"about {check.shift:.1f}" if check.shift <= 3.0 else "more than 3"
+    if check.n_points:
+        return [
+            "The Laplace approximation is poor here: quadrature would move",
+            f"{check.parameter} by {size} standard errors.",
+            "Use n_agq=7 or more; laplace_error tells the rest.",
+        ]
+    return [
+        "The Laplace approximation may be poor here: by its next terms",
+        f"{check.parameter} would move by {size} standard errors (a rough figure).",
+    ]
 
 
 def _boundary_words(singular: tuple[str, ...]) -> list[str]:
