@@ -22,6 +22,7 @@ from sklearn.model_selection import (
     GroupKFold,
     StratifiedKFold,
     cross_val_predict,
+    cross_val_score,
     cross_validate,
 )
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -162,3 +163,13 @@ found = pd.DataFrame(
 )
 print("\n", found.round(4), sep="")
 print("best:", search.best_params_["model__formula"])
+
+# %%
+# The best of five scores flatters, since it was chosen for being the best. An outer loop of women that
+# the search has not seen tells what the chosen model is worth. Here it makes no difference: m_05 wins
+# in every fold.
+search.set_params(cv=StratifiedKFold(5, shuffle=True, random_state=1))
+nested = cross_val_score(
+    search, X.drop(columns="ch"), y, scoring="neg_log_loss", cv=splits["by woman"]
+)
+print(f"log loss of the best {found['log loss'].min():.4f}, nested {-nested.mean():.4f}")
