@@ -40,6 +40,9 @@ DEAR_QUASI_TOL = 2e-7
 #: is long, the matrix is wrong in some direction and the exact Hessian takes its place.
 CLOSE_GAIN = 1e-5
 CLOSE_STEPS, LONG_CLIMB = 3, 25
+#: Smallest eigenvalue of the scaled negative Hessian below which the curvature along a ridge changes
+#: so fast that the Hessian is taken again after the last step.
+RIDGE = 0.05
 #: Rise in log-likelihood that counts as none, four steps in a row.
 IDLE_RISE = 1e-7
 
@@ -184,12 +187,13 @@ def maximize(
         H = -A
     trust = TRUSTED_GAIN if fresh else None
     finished = at_tight = False
+    taken_at = None
     n_steps = n_idle = n_close = n_quasi = 0
     hand_over = CHEAP_QUASI_TOL if cheap_hessian else DEAR_QUASI_TOL if dear else QUASI_TOL
     while True:
         if A is None:
             H, tangent = hessian()
-            A, fresh, trust = -H, True, None
+            A, fresh, trust, taken_at = -H, True, None, phi
             n_close = n_quasi = 0
         step = np.zeros_like(phi)
         step[index], gain, _ = newton_step(A[block], current.gradient[index])
@@ -246,7 +250,18 @@ def maximize(
         H, tangent = hessian()
         step = np.zeros_like(phi)
         step[index], gain, _ = newton_step(-H[block], current.gradient[index])
+    elif taken_at is not None and taken_at is not phi and not dear and _has_ridge(-H[block]):
+        current = evaluate(phi, tight_tol)
+        H, tangent = hessian()
     return Maximum(phi, current.gradient, current.value, H, tangent, step, gain, n_steps, finished)
+
+
+def _has_ridge(negative_hessian: np.ndarray) -> bool:
+    diagonal = np.diag(negative_hessian)
+    if not diagonal.size or not (diagonal > 0.0).all():
+        return False
+    scale = 1.0 / np.sqrt(diagonal)
+    return float(np.linalg.eigvalsh(negative_hessian * scale * scale[:, None])[0]) < RIDGE
 
 
 def _mode_tol(gain: float, dear: bool) -> float:
