@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 __all__ = ["standardized_effects"]
 
 
-def standardized_effects(model, X, y=None, groups=None, sample_weight=None, offset=None):
+def standardized_effects(
+    model,
+    X,
+    y=None,
+    groups=None,
+    sample_weight=None,
+    offset=None,
+    *,
+    keep: str | Sequence[str] = (),
+):
     """Coefficients of the same model on numeric predictors of mean 0 and standard deviation 1.
 
-    Columns are standardised (divisor n - 1) before the formula is evaluated; factors and columns
-    of two values stay as they are.
+    Every numeric column of the formula is standardised before the formula is evaluated, by its mean
+    and standard deviation (divisor n - 1, unweighted) over the rows of the fit. A numeric column
+    of two values, such as 0/1, is a number like any other and is standardised too, as R's
+    effectsize does; name it in `keep`, or make it a factor or boolean, to leave it as it is.
+    Factors, booleans, numbers in C(), grouping factors, offsets and the response stay as they are.
 
     Parameters
     ----------
@@ -27,11 +41,24 @@ def standardized_effects(model, X, y=None, groups=None, sample_weight=None, offs
         As in `fit`.
     offset : array-like of shape (n,), optional
         As in `fit`.
+    keep : str or sequence of str, default=()
+        Numeric columns to leave as they are: two-valued ones that are read as groups, or those
+        that the formula takes a logarithm or a root of.
 
     Returns
     -------
     DataFrame
         As `fixed_effects_`.
+
+    Raises
+    ------
+    ValueError
+        The data are not those of the fit, or `keep` names no numeric column of the formula.
+
+    References
+    ----------
+    Gelman (2008), Statistics in Medicine 27(15); Ben-Shachar, Luedecke & Makowski (2020), Journal of
+    Open Source Software 5(56), `standardize_parameters` with method="refit".
 
     Examples
     --------
@@ -42,31 +69,58 @@ def standardized_effects(model, X, y=None, groups=None, sample_weight=None, offs
     >>> standardized_effects(model, women)["estimate"].round(2).to_dict()
     {'Intercept': -1.01, 'age': 0.06, 'I(age ** 2)': -0.38, 'urban[T.Y]': 0.69, 'ch[T.Y]': 0.86}
     """
-    import pandas as pd
     from sklearn.base import clone
     from sklearn.utils.validation import check_is_fitted
 
     from ..design.table import is_frame, make_table
+    from .refit import training_data
 
     check_is_fitted(model, "result_")
-    spec = model.spec_
+    data = training_data(model, X, y, groups, sample_weight, offset)
     table = make_table(X)
-    names = list(table.columns)
-    frame = table.frame(names)
-    leave = {*spec.parsed.grouping_columns, *spec.parsed.response_columns}
+    frame = table.frame(list(table.columns))
+    numeric = _numeric_columns(model.spec_, frame)
+    kept = [keep] if isinstance(keep, str) else list(keep)
+    for name in kept:
+        if name not in numeric:
+            raise ValueError(
+                f"keep: {name!r} is no numeric column of the formula; they are {', '.join(numeric)}"
+            )
+    used = data.rows.matrices.rows
     changed = {}
-    for name in spec.columns:
-        if name in leave or name not in frame:
+    for name in numeric:
+        if name in kept:
             continue
-        values = frame[name]
-        if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
-            continue
-        numbers = values.astype(float)
-        sd = numbers.std(ddof=1)
-        if sd > 0.0 and np.unique(numbers.dropna()).size > 2:
-            changed[name] = (numbers - numbers.mean()) / sd
+        numbers = frame[name].astype(float)
+        fitted = numbers if used is None else numbers[used]
+        sd = float(fitted.std(ddof=1))
+        if sd > 0.0:
+            changed[name] = (numbers - float(fitted.mean())) / sd
     frame = frame.assign(**changed)
-    data = frame if is_frame(X) else frame.to_numpy(dtype=float)
     again = clone(model).set_params(warm_start=False)
-    again.fit(data, y, groups=groups, sample_weight=sample_weight, offset=offset)
+    again.fit(
+        frame if is_frame(X) else frame.to_numpy(dtype=float),
+        y,
+        groups=groups,
+        sample_weight=sample_weight,
+        offset=offset,
+    )
     return again.fixed_effects_
+
+
+def _numeric_columns(spec, frame) -> list[str]:
+    """Columns of X that the design takes as numbers."""
+    import pandas as pd
+
+    offsets = () if spec.offset is None else spec.offset.columns
+    leave = {*spec.parsed.grouping_columns, *spec.parsed.response_columns, *offsets}
+    leave |= set(spec.numeric_levels)
+    return [
+        name
+        for name in spec.columns
+        if name not in leave
+        and name in frame
+        and pd.api.types.is_numeric_dtype(frame[name])
+        and not pd.api.types.is_bool_dtype(frame[name])
+        and np.isfinite(frame[name].astype(float)).any()
+    ]
