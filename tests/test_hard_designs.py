@@ -117,7 +117,7 @@ def test_a_warm_start_is_not_left_for_less():
     assert before == pytest.approx(NAMES["crossed:669"]["log_likelihood"], abs=1e-6)
 
 
-@pytest.mark.parametrize("name", ["crossed:16", "nested_crossed:462", "slope:513"])
+@pytest.mark.parametrize("name", ["crossed:16", "nested_crossed:462", "slope:513", "crossed:2390"])
 def test_standard_errors_are_those_at_the_estimate(name):
     """Against differences of the gradient there, with modes all but exact."""
     design = drawn(name)
