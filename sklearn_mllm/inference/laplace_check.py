@@ -53,6 +53,7 @@ def laplace_error(model, X, y=None, groups=None, *, sample_weight=None, offset=N
     import pandas as pd
     from sklearn.utils.validation import check_is_fitted
 
+    from ..design.arrange import nesting
     from ..objective.laplace_error import laplace_error as compare
 
     check_is_fitted(model, "result_")
@@ -63,6 +64,12 @@ def laplace_error(model, X, y=None, groups=None, *, sample_weight=None, offset=N
             f"quadrature; this one has n_agq={result.n_agq} and {len(result.terms)} terms"
         )
     refitter = training_problem(model, X, y, groups, sample_weight, offset)
+    factors = refitter.build.problem.factors
+    if nesting([f.codes for f in factors], [f.n_levels for f in factors]) is None:
+        raise ValueError(
+            "laplace_error compares with quadrature, which there is not for crossed grouping factors; "
+            "convergence_.laplace_error has a rough figure for small data"
+        )
     outcome = refitter.fit()
     outcome.objective.close()
     build = refitter.build

@@ -114,7 +114,8 @@ def _by_quadrature(outcome, link, T, words, difference, rough, moving) -> Laplac
     transform[:p, :p] = T
     found = laplace_error(
         problem, link, maximum.phi, maximum.hessian,
-        free=outcome.free, transform=transform, n_points=allowed[-1], max_steps=0,
+        free=outcome.free, transform=transform, n_points=allowed[-1],
+        max_steps=6 if len(problem.factors) == 1 else 0,
     )  # fmt: skip
     share = np.abs(found.shift_in_standard_errors)
     share[~np.isfinite(share)] = 0.0

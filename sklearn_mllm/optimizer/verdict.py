@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..design.arrange import nesting
+from ..objective.curvature import has_closed_form
 from ..result.fit_result import Verdict
 from .fit import Outcome
 
@@ -11,6 +13,9 @@ __all__ = ["judge"]
 
 #: Expected further gain in log-likelihood that still counts as a maximum.
 GAIN_LIMIT = 1e-4
+#: Smallest eigenvalue, of a Hessian scaled to unit diagonal, that is not flat: in closed form, and
+#: where differences leave errors of some 1e-6.
+FLAT, FLAT_BY_DIFFERENCES = 1e-12, 1e-6
 #: Change of the linear predictor that a Newton step may still ask for at a proper maximum.
 RUNAWAY_STEP = 0.05
 #: Standard error of a row's predictor at which nothing in the data holds it. Where the likelihood
@@ -49,11 +54,13 @@ def judge(
     scale = 1.0 / np.sqrt(np.where(diagonal > 0.0, diagonal, 1.0))
     eigenvalues = np.linalg.eigvalsh(A * scale * scale[:, None]) if index.size else np.ones(1)
     smallest = float(eigenvalues.min())
-    definite = smallest > 1e-12
+    definite = smallest > (FLAT if has_closed_form(outcome.objective) else FLAT_BY_DIFFERENCES)
     gain = float(maximum.gain)
 
     runaway = _runaway(outcome, names, terms, T)
     singular = _singular_words(terms, covariances)
+    twins = _twins(outcome, terms)
+    definite = definite and not twins
     converged = gain < GAIN_LIMIT and definite and not runaway
     if runaway:
         message = (
@@ -65,6 +72,11 @@ def judge(
         message = (
             f"the search stopped after {maximum.n_steps} steps with an expected further gain of "
             f"{gain:.2g} in log-likelihood; raise max_iter"
+        )
+    elif twins:
+        message = (
+            f"{' and '.join(map(repr, twins))} group the rows alike: their variances cannot be told "
+            "apart; leave one of them out"
         )
     elif not definite:
         message = (
@@ -80,6 +92,22 @@ def judge(
         tuple(singular), tuple(runaway), maximum.n_steps, message,
         0.5 * outcome.objective.state.factorization.logdet_error,
     )  # fmt: skip
+
+
+def _twins(outcome: Outcome, terms) -> tuple[str, ...]:
+    """Two grouping factors with the same levels under other names, and an effect in common."""
+    problem = outcome.objective.problem
+    for a, first in enumerate(problem.terms):
+        for b, second in enumerate(problem.terms[:a]):
+            f, g = problem.factors[first.factor], problem.factors[second.factor]
+            if (
+                first.factor != second.factor
+                and f.n_levels == g.n_levels
+                and set(terms[a][1]) & set(terms[b][1])
+                and nesting([f.codes, g.codes], [f.n_levels, g.n_levels]) is not None
+            ):
+                return terms[b][0], terms[a][0]
+    return ()
 
 
 def _runaway(outcome: Outcome, names, terms, T) -> list[str]:

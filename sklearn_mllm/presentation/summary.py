@@ -286,7 +286,7 @@ def _laplace_words(check) -> list[str]:
         return [
             "The Laplace approximation is poor here: quadrature would move",
             f"{check.parameter} by {size} standard errors.",
-            "Use n_agq=7 or more; laplace_error tells the rest.",
+            f"Use n_agq={max(7, check.n_points)}; laplace_error tells the rest.",
         ]
     return [
         "The Laplace approximation may be poor here: by its next terms",

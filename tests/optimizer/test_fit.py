@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.exceptions import ConvergenceWarning
 
 from sklearn_mllm import MixedLogisticClassifier
 from sklearn_mllm.objective.laplace import ModeError
@@ -53,3 +54,16 @@ def test_an_approximation_that_fails_leaves_the_exact_search(monkeypatch):
     found = MixedLogisticClassifier(formula).fit(rows())
     assert tried
     np.testing.assert_allclose(found.log_likelihood_, expected.log_likelihood_, rtol=1e-10)
+
+
+def test_two_factors_that_group_alike_are_not_identified():
+    frame = rows(400)
+    effects = np.random.default_rng(1).normal(size=10)
+    chance = 1 / (1 + np.exp(-effects[frame["g"]]))
+    frame["y"] = (np.random.default_rng(2).random(400) < chance).astype(int)
+    frame["same"] = "level " + frame["g"].astype(str)
+    with pytest.warns(ConvergenceWarning, match="'g' and 'same' group the rows alike"):
+        model = MixedLogisticClassifier("y ~ x + (1 | g) + (1 | same)").fit(frame)
+    assert not model.converged_
+    alone = MixedLogisticClassifier("y ~ x + (1 | g)").fit(frame)
+    np.testing.assert_allclose(model.log_likelihood_, alone.log_likelihood_, atol=1e-6)

@@ -92,3 +92,12 @@ def test_nothing_to_check():
     singular, _ = fitted("singular_zero")
     for model in (plain, quadrature, singular):
         assert model.convergence_.laplace_error is None
+
+
+def test_the_long_check_refuses_crossed_factors_in_its_own_words():
+    case, frame = load_case("crossed_small")
+    model = MixedLogisticClassifier(case["formula"]).fit(frame)
+    with pytest.raises(
+        ValueError, match="laplace_error compares with quadrature, which there is not"
+    ):
+        laplace_error(model, frame)
