@@ -13,6 +13,7 @@ _PLACES = {
     "compare_models": "inference",
     "marginal_coefficients": "inference",
     "marginal_effects": "inference",
+    "marginaleffects_model": "inference",
     "robust_covariance": "inference",
     "anova": "inference",
     "contrast": "inference",

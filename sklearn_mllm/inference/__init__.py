@@ -5,6 +5,7 @@ from .contrasts import contrast
 from .explained import R2, icc, r2
 from .intervals import confidence_intervals
 from .laplace_check import laplace_error
+from .marginaleffects_adapter import marginaleffects_model
 from .margins import marginal_coefficients, marginal_effects
 from .odds import odds_ratios
 from .robust import robust_covariance
@@ -21,6 +22,7 @@ __all__ = [
     "laplace_error",
     "marginal_coefficients",
     "marginal_effects",
+    "marginaleffects_model",
     "odds_ratios",
     "r2",
     "robust_covariance",
