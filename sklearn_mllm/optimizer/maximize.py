@@ -26,7 +26,7 @@ TIGHT_MODE_TOL = 1e-11
 #: from there, and the Hessian is reported: standard errors are off by the order of its root.
 QUASI_TOL = 1e-8
 #: The same where an exact Hessian costs no more than an evaluation.
-CHEAP_QUASI_TOL = 1e-8
+CHEAP_QUASI_TOL = 1e-7
 #: Expected gain from which the next point is likely to be within DEAR_QUASI_TOL.
 NEARLY_THERE = 1e-4
 #: Expected gain up to which a Hessian from an approximation still belongs to where the search stands.
@@ -42,7 +42,7 @@ CLOSE_GAIN = 1e-5
 CLOSE_STEPS, LONG_CLIMB = 3, 25
 #: Smallest eigenvalue of the scaled negative Hessian below which the curvature along a ridge changes
 #: so fast that the Hessian is taken again after the last step.
-RIDGE = 0.05
+RIDGE = 0.01
 #: Rise in log-likelihood that counts as none, four steps in a row.
 IDLE_RISE = 1e-7
 
@@ -221,7 +221,9 @@ def maximize(
             continue
         # a point that may serve for the Hessian is evaluated once, well enough
         near = dear and not fresh and gain < NEARLY_THERE
-        mode_tol = tight_tol if near else _mode_tol(gain, tight_tol < TIGHT_MODE_TOL)
+        mode_tol = (
+            tight_tol if near else _mode_tol(gain, cheap_hessian or tight_tol < TIGHT_MODE_TOL)
+        )
         accepted = _climb(evaluate, current, step, gain, min(1.0, cap(phi, step)), mode_tol)
         if accepted is None:
             current = evaluate(phi, tight_tol)
@@ -264,13 +266,14 @@ def _has_ridge(negative_hessian: np.ndarray) -> bool:
     return float(np.linalg.eigvalsh(negative_hessian * scale * scale[:, None])[0]) < RIDGE
 
 
-def _mode_tol(gain: float, dear: bool) -> float:
+def _mode_tol(gain: float, loose: bool) -> float:
     """Squared Newton decrement of the modes that does for a step with this expected gain.
 
-    What it leaves in the gradient must be worth less than the gain of the step after this one; where
-    evaluations are dear for their many levels, each level's share of it is small.
+    What it leaves in the gradient must be worth less than the gain of the step after this one. It
+    may be `loose` where no quasi-Newton matrix learns from the gradient, and where each of many
+    levels has a small share of it.
     """
-    share = 1e-3 if dear else 1e-4
+    share = 1e-3 if loose else 1e-4
     return float(np.clip(share * min(gain, gain * gain), TIGHT_MODE_TOL, LOOSE_MODE_TOL))
 
 
