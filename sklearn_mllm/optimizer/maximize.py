@@ -221,9 +221,7 @@ def maximize(
             continue
         # a point that may serve for the Hessian is evaluated once, well enough
         near = dear and not fresh and gain < NEARLY_THERE
-        mode_tol = (
-            tight_tol if near else _mode_tol(gain, cheap_hessian or tight_tol < TIGHT_MODE_TOL)
-        )
+        mode_tol = tight_tol if near else _mode_tol(gain, tight_tol < TIGHT_MODE_TOL)
         accepted = _climb(evaluate, current, step, gain, min(1.0, cap(phi, step)), mode_tol)
         if accepted is None:
             current = evaluate(phi, tight_tol)
@@ -269,9 +267,8 @@ def _has_ridge(negative_hessian: np.ndarray) -> bool:
 def _mode_tol(gain: float, loose: bool) -> float:
     """Squared Newton decrement of the modes that does for a step with this expected gain.
 
-    What it leaves in the gradient must be worth less than the gain of the step after this one. It
-    may be `loose` where no quasi-Newton matrix learns from the gradient, and where each of many
-    levels has a small share of it.
+    What it leaves in the gradient must be worth less than the gain of the step after this one; it
+    may be `loose` where each of very many levels has a small share of it.
     """
     share = 1e-3 if loose else 1e-4
     return float(np.clip(share * min(gain, gain * gain), TIGHT_MODE_TOL, LOOSE_MODE_TOL))
