@@ -10,6 +10,7 @@ from ..design.build import Build
 from ..result.fit_result import FactorResult, FitResult, TermResult
 from .fit import Outcome
 from .maximize import Maximum
+from .precision import precision_of
 from .verdict import judge
 
 __all__ = ["covariance_of_parameters", "package", "snapshot"]
@@ -124,6 +125,13 @@ def package(
             )
         )
     factors = _factors(outcome, build, random, covariances)
+    precision = precision_of(
+        problem,
+        objective.state.W,
+        layout.matrices(theta),
+        [_factor_map(build, f) for f in range(len(problem.factors))],
+        build.level_orders,
+    )
     kept_names = [names[j] for j in fixed_map.kept]
     verdict = judge(outcome, kept_names, [(t.group, t.effects) for t in terms], T, covariances)
 
@@ -148,6 +156,7 @@ def package(
         verdict=verdict,
         fixed_predictor_variance=_variance(predictor),
         mean_response=_mean_response(problem),
+        precision=precision,
         residual_quantiles=_residual_quantiles(problem, objective.rows.link, state),
     )
 
@@ -229,6 +238,17 @@ def _sd_errors(layout, theta, maps, covariance, free) -> list[np.ndarray]:
     return out
 
 
+def _factor_map(build: Build, f: int) -> np.ndarray:
+    """b = C b_solver for all effects of a factor."""
+    k = build.problem.factors[f].size
+    C = np.zeros((k, k))
+    for number in build.factor_terms[f]:
+        term = build.problem.terms[number]
+        block = slice(term.start, term.start + term.size)
+        C[block, block] = build.random_maps[number]
+    return C
+
+
 def _factors(outcome: Outcome, build: Build, random, covariances) -> tuple[FactorResult, ...]:
     objective, maximum = outcome.objective, outcome.maximum
     if not build.problem.factors:
@@ -242,13 +262,12 @@ def _factors(outcome: Outcome, build: Build, random, covariances) -> tuple[Facto
     out = []
     for f, numbers in enumerate(build.factor_terms):
         k, J = structure.shapes[f]
-        C = np.zeros((k, k))
+        C = _factor_map(build, f)
         S = np.zeros((k, k))
         effects: list[str] = []
         for number in numbers:
             term = build.problem.terms[number]
             block = slice(term.start, term.start + term.size)
-            C[block, block] = build.random_maps[number]
             S[block, block] = covariances[number]
             effects.extend(random[number].effects)
         A = C @ matrices[f]

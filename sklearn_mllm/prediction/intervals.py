@@ -24,6 +24,8 @@ def link_variance(result: FitResult, matrices, prediction: str) -> np.ndarray:
     gradient = np.zeros((n, M))
     gradient[:, :p] = matrices.X[:, kept]
     extra = np.zeros(n)
+    levels: list[np.ndarray] = []
+    columns_of: list[np.ndarray] = []
     if prediction == "conditional":
         for f, factor in enumerate(result.factors):
             k = len(factor.effects)
@@ -38,11 +40,17 @@ def link_variance(result: FitResult, matrices, prediction: str) -> np.ndarray:
             known = np.flatnonzero(codes >= 0)
             level = codes[known]
             zk = z[known]
-            extra[known] += np.einsum(
-                "na,nab,nb->n", zk, factor.conditional_covariance[level], zk, optimize=True
-            )
+            levels.append(codes)
+            columns_of.append(z)
+            if result.precision is None:
+                extra[known] += np.einsum(
+                    "na,nab,nb->n", zk, factor.conditional_covariance[level], zk, optimize=True
+                )
             if factor.tangent is not None:
                 gradient[known] += np.einsum("na,nam->nm", zk, factor.tangent[level])
+    if levels and result.precision is not None:
+        # effects of different factors on one row are not independent given the data
+        extra = result.precision.variances(result.precision.combinations(levels, columns_of))
     return (
         np.einsum("nm,mk,nk->n", gradient, result.joint_covariance, gradient, optimize=True) + extra
     )

@@ -83,16 +83,24 @@ def poststratify(model, cells, weights, by=None, *, groups=None, level: float = 
     slopes = np.zeros((size, V.shape[0]))
     np.add.at(slopes, keys, share[:, None] * gradient)
     variance = np.einsum("gm,mk,gk->g", slopes, V, slopes, optimize=True)
-    for codes, columns, covariances in sharing:
+    precision = result.precision
+    together = []
+    for f, (codes, columns, covariances) in enumerate(sharing):
         # the effects of one level are shared by all its cells
         pair = keys * len(covariances) + codes
         places, at = np.unique(pair, return_inverse=True)
         c = np.zeros((len(places), columns.shape[1]))
         np.add.at(c, at, share[:, None] * columns)
-        S = covariances[places % len(covariances)]
-        variance += np.bincount(
-            places // len(covariances), weights=np.einsum("pa,pab,pb->p", c, S, c), minlength=size
-        )
+        group, place = np.divmod(places, len(covariances))
+        if precision is not None:
+            known = place < len(result.factors[f].levels)
+            together.append(precision.spread(f, group[known], place[known], c[known], size))
+            group, place, c = group[~known], place[~known], c[~known]
+        S = covariances[place]
+        variance += np.bincount(group, weights=np.einsum("pa,pab,pb->p", c, S, c), minlength=size)
+    if together:
+        # known levels of all factors, which are not independent given the data
+        variance += precision.variances(sum(together))
     error = np.sqrt(np.maximum(variance, 0.0))
     reach = float(ndtri(0.5 + 0.5 * level)) * error / (estimate * (1.0 - estimate))
     center = logit(estimate)

@@ -72,7 +72,8 @@ def updated_result(result: FitResult, link, matrices, response, offset) -> FitRe
             factors[target], first.levels, present[first.group], b, conditional, tangent, columns
         )
     objective.close()
-    return replace(result, factors=tuple(factors))
+    # what couples the new levels to the others is not known
+    return replace(result, factors=tuple(factors), precision=None)
 
 
 def _merge(old: FactorResult, levels, at, b, conditional, tangent, columns) -> FactorResult:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .precision import Precision
+
 __all__ = ["FactorResult", "FitResult", "TermResult", "Verdict"]
 
 
@@ -162,6 +164,8 @@ class FitResult:
     mean_response : float
     residual_quantiles : tuple of float
         Minimum, quartiles and maximum of the Pearson residuals.
+    precision : Precision or None
+        Joint conditional precision of the random effects of several factors.
     """
 
     names: tuple[str, ...]
@@ -181,6 +185,7 @@ class FitResult:
     fixed_predictor_variance: float
     mean_response: float
     residual_quantiles: tuple[float, ...]
+    precision: Precision | None = None
 
     @property
     def n_parameters(self) -> int:
