@@ -7,7 +7,7 @@ from scipy.special import ndtri
 
 from .refit import training_problem
 
-__all__ = ["confidence_intervals"]
+__all__ = ["confidence_intervals", "profiles"]
 
 METHODS = ("wald", "profile", "bootstrap")
 
@@ -41,9 +41,12 @@ def confidence_intervals(
     groups : array-like of shape (n,), data frame or dict, optional
         Grouping factors that are no columns of X.
     method : {"wald", "profile", "bootstrap"}
-        "wald": normal, standard deviations on the log scale. "profile": the parameter values that
-        a likelihood-ratio test does not reject; a standard deviation's interval starts at zero, and
-        a correlation's ends at -1 or 1, where the test never rejects. "bootstrap": percentiles over
+        "wald": normal; standard deviations on the log scale and correlations on Fisher's, both by
+        the delta method, NaN where they are at their bounds: a variance of zero or a correlation
+        of -1 or 1 has no standard error, take profile intervals there. Other intervals of a singular
+        term hold given the rank that was estimated. "profile": the parameter values that a
+        likelihood-ratio test does not reject; a standard deviation's interval starts at zero, and a
+        correlation's ends at -1 or 1, where the test never rejects. "bootstrap": percentiles over
         refits to responses simulated from the model with new random effects.
     level : float, default=0.95
     parameters : str or list of str, optional
@@ -66,7 +69,7 @@ def confidence_intervals(
     -------
     DataFrame
         Index: coefficient names, `sd(effect|group)`, `cor(effect,effect|group)`; columns estimate,
-        conf_low, conf_high, type ("fixed", "sd" or "cor"). Wald intervals of correlations are NaN.
+        conf_low, conf_high, type ("fixed", "sd" or "cor").
         With "bootstrap", `.attrs["n_failed"]` counts refits that failed.
 
     References
@@ -112,11 +115,7 @@ def confidence_intervals(
         if method == "profile":
             from .profile import profile_limits
 
-            if result.n_agq == 0:
-                raise ValueError(
-                    "n_agq=0 has no likelihood to profile; fit with n_agq=1, or take "
-                    "method='bootstrap'"
-                )
+            _check_profiled(result)
             low, high = profile_limits(result, refitter, estimates, wanted, level)
         else:
             from .bootstrap import bootstrap_draws
@@ -135,6 +134,35 @@ def confidence_intervals(
     if method == "bootstrap":
         table.attrs["n_failed"] = failed
     return table
+
+
+def profiles(
+    model, X, y, groups, *, parameters, level: float, n_points: int, sample_weight, offset
+):
+    """Signed roots of the profile deviance: parameter, value, signed_root.
+
+    Parameters are those of `confidence_intervals`; `n_points` is the number of values of each.
+    """
+    from sklearn.utils.validation import check_is_fitted
+
+    from .profile import profile_table
+
+    check_is_fitted(model, "result_")
+    if not 0.0 < level < 1.0:
+        raise ValueError(f"level must be between 0 and 1, got {level!r}")
+    result = model.result_
+    _check_profiled(result)
+    names, estimates = _parameters(result.names, result.fixed, result.aliased, result.terms)
+    wanted = _wanted(names, parameters)
+    refitter = training_problem(model, X, y, groups, sample_weight, offset)
+    return profile_table(result, refitter, names, estimates, wanted, level, n_points)
+
+
+def _check_profiled(result) -> None:
+    if result.n_agq == 0:
+        raise ValueError(
+            "n_agq=0 has no likelihood to profile; fit with n_agq=1, or take method='bootstrap'"
+        )
 
 
 def _parameters(names, fixed, aliased, terms) -> tuple[list[str], np.ndarray]:
@@ -198,4 +226,12 @@ def _wald(result, estimates: np.ndarray, level: float):
             factor = np.exp(z * term.std_error_sd / sd)
         low[at : at + k], high[at : at + k] = sd / factor, sd * factor
         at += k
+    for term in result.terms:
+        for j in range(len(term.effects)):
+            for i in range(j):
+                cor, error = estimates[at], term.std_error_cor[i, j]
+                if np.isfinite(error):
+                    reach = z * error / (1.0 - cor * cor)
+                    low[at], high[at] = np.tanh(np.arctanh(cor) + np.array([-reach, reach]))
+                at += 1
     return low, high

@@ -19,7 +19,7 @@ from ..objective.laplace import Evaluation, ModeError
 from ..optimizer.maximize import TIGHT_MODE_TOL, Maximum, maximize
 from .refit import Refitter
 
-__all__ = ["away_from_zero", "profile_limits"]
+__all__ = ["away_from_zero", "profile_limits", "profile_table"]
 
 #: Doublings of the first step out, after which a limit counts as infinite.
 MAX_STEPS_OUT = 12
@@ -40,21 +40,80 @@ def profile_limits(
     level : float
     """
     z = float(ndtri(0.5 + 0.5 * level))
+    low, high = np.full(estimates.shape, np.nan), np.full(estimates.shape, np.nan)
+
+    def visit(at: int, profile: Callable, error: float, top: float, bounds) -> None:
+        low[at], high[at] = limits(profile, estimates[at], error, top, z, bounds)
+
+    _visit_profiles(visit, result, refitter, estimates, wanted)
+    return low, high
+
+
+def profile_table(
+    result,
+    refitter: Refitter,
+    names: list[str],
+    estimates: np.ndarray,
+    wanted: np.ndarray,
+    level: float,
+    n_points: int,
+):
+    """Signed roots of the profile deviance from limit to limit, and somewhat beyond.
+
+    Returns
+    -------
+    DataFrame
+        parameter, value, signed_root: at the estimate, at the limits of `level` and at `n_points`
+        values between limits 1.3 times as far in the signed root.
+    """
+    import pandas as pd
+
+    z = float(ndtri(0.5 + 0.5 * level))
+    parts = []
+
+    def visit(at: int, profile: Callable, error: float, top: float, bounds) -> None:
+        inner = limits(profile, estimates[at], error, top, z, bounds)
+        outer = limits(profile, estimates[at], error, top, 1.3 * z, bounds)
+        ends = np.array([o if np.isfinite(o) else i for i, o in zip(inner, outer, strict=True)])
+        # no limit at all on one side: as far as two and a half errors
+        reach = 2.5 * error * np.array([-1.0, 1.0])
+        ends = np.where(np.isfinite(ends), ends, estimates[at] + reach)
+        values = np.linspace(*ends, n_points)
+        # at the limits the deviance is known, and the estimate has none
+        values = values[
+            np.abs(values[:, None] - [estimates[at], *inner]).min(axis=1) > 1e-9 * error
+        ]
+        roots = [np.sqrt(max(2.0 * (top - profile(v)), 0.0)) for v in values]
+        known = [(estimates[at], 0.0)]
+        for sign, end, bound in zip((-1.0, 1.0), inner, bounds, strict=True):
+            if np.isfinite(end) and end != bound:
+                known.append((end, sign * z))
+            elif np.isfinite(end) and end != estimates[at]:
+                known.append((end, sign * np.sqrt(max(2.0 * (top - profile(end)), 0.0))))
+        signed = np.sign(values - estimates[at]) * roots
+        pairs = sorted([*known, *zip(values.tolist(), signed.tolist(), strict=True)])
+        table = pd.DataFrame(pairs, columns=["value", "signed_root"])
+        table.insert(0, "parameter", names[at])
+        parts.append(table)
+
+    _visit_profiles(visit, result, refitter, estimates, wanted)
+    if not parts:
+        return pd.DataFrame(columns=["parameter", "value", "signed_root"])
+    return pd.concat(parts, ignore_index=True)
+
+
+def _visit_profiles(visit: Callable, result, refitter: Refitter, estimates, wanted) -> None:
+    """Call visit(place, profile, rough standard error, maximum, bounds) for each wanted parameter."""
     build = refitter.build
     best = refitter.fit()
     top, phi = best.maximum.value, best.maximum.phi
     best.objective.close()
-    low, high = np.full(estimates.shape, np.nan), np.full(estimates.shape, np.nan)
-
-    def fill(at: int, profile: Callable, error: float, bounds: tuple[float, float]) -> None:
-        low[at], high[at] = limits(profile, estimates[at], error, top, z, bounds)
-
     wanted = wanted & np.isfinite(estimates)
     errors = np.sqrt(np.maximum(np.diag(result.joint_covariance), 0.0))
     for place, j in enumerate(build.fixed_map.kept):
         if wanted[j]:
             error = errors[place] if errors[place] > 0.0 else 0.1 + 0.1 * abs(estimates[j])
-            fill(j, fixed_profile(refitter, place, phi), error, (-np.inf, np.inf))
+            visit(j, fixed_profile(refitter, place, phi), error, top, (-np.inf, np.inf))
     at = len(result.names)
     for number, term in enumerate(result.terms):
         for i in range(len(term.effects)):
@@ -63,7 +122,7 @@ def profile_limits(
                 if not (np.isfinite(error) and error > 0.0):
                     error = 0.3 / np.sqrt(max(term.mean_outer[i, i], 1e-300))
                 with term_profile(refitter, number, phi, term.covariance, (i,)) as profile:
-                    fill(at, profile, error, (0.0, np.inf))
+                    visit(at, profile, error, top, (0.0, np.inf))
             at += 1
     for number, term in enumerate(result.terms):
         for j in range(len(term.effects)):
@@ -71,9 +130,8 @@ def profile_limits(
                 if wanted[at]:
                     error = 0.05 + 0.25 * (1.0 - estimates[at] ** 2)
                     with term_profile(refitter, number, phi, term.covariance, (i, j)) as profile:
-                        fill(at, profile, error, (-1.0, 1.0))
+                        visit(at, profile, error, top, (-1.0, 1.0))
                 at += 1
-    return low, high
 
 
 def limits(

@@ -93,6 +93,8 @@ def newton_step(
     An indefinite matrix is replaced by |A|, with small eigenvalues raised, in the scale of its
     diagonal.
     """
+    if not gradient.size:
+        return np.zeros(0), 0.0, True
     diagonal = np.abs(np.diag(negative_hessian))
     scale = 1.0 / np.sqrt(np.where(diagonal > 0.0, diagonal, 1.0))
     scaled = negative_hessian * scale * scale[:, None]

@@ -11,6 +11,7 @@ from ..result.fit_result import FactorResult, FitResult, TermResult
 from .fit import Outcome
 from .maximize import Maximum
 from .precision import precision_of
+from .term_errors import term_errors
 from .verdict import judge
 
 __all__ = ["covariance_of_parameters", "package", "snapshot"]
@@ -109,7 +110,7 @@ def package(
     joint = transform @ covariance @ transform.T
 
     covariances = _standard_deviations(layout, theta, build.random_maps)
-    sd_errors = _sd_errors(layout, theta, build.random_maps, covariance[p:, p:], outcome.free[p:])
+    errors = term_errors(layout, theta, build.random_maps, covariance[p:, p:], outcome.free[p:])
     terms = []
     for number, term in enumerate(random):
         layout_term = problem.terms[number]
@@ -120,8 +121,9 @@ def package(
                 covariances[number],
                 layout_term.factor,
                 layout_term.start,
-                sd_errors[number],
+                errors[number][0],
                 _mean_outer(term),
+                errors[number][1],
             )
         )
     factors = _factors(outcome, build, random, covariances)
@@ -213,29 +215,6 @@ def _mean_outer(term) -> np.ndarray:
     if term.Z is None:
         return np.ones((1, 1))
     return term.Z.T @ term.Z / term.Z.shape[0]
-
-
-def _sd_errors(layout, theta, maps, covariance, free) -> list[np.ndarray]:
-    """Standard errors of the standard deviations: sd_i = |row i of C L|."""
-    out = []
-    for number, C in enumerate(maps):
-        mine = np.flatnonzero(layout.term_of == number)
-        L = C @ layout.term_factor(theta, number)
-        sds = np.sqrt(np.einsum("ij,ij->i", L, L))
-        start = layout.terms[number].start
-        errors = np.full(C.shape[0], np.nan)
-        for i in range(C.shape[0]):
-            if sds[i] <= 1e-12:
-                continue
-            gradient = np.array(
-                [L[i, layout.col[t] - start] * C[i, layout.row[t] - start] / sds[i] for t in mine]
-            )
-            if not free[mine].any():
-                continue
-            variance = gradient @ covariance[np.ix_(mine, mine)] @ gradient
-            errors[i] = np.sqrt(variance) if variance >= 0.0 else np.nan
-        out.append(errors)
-    return out
 
 
 def _factor_map(build: Build, f: int) -> np.ndarray:

@@ -19,8 +19,9 @@ def simulate_events(
     n_samples: int,
     random_state,
     new_effects: bool,
+    trials: np.ndarray | None = None,
 ) -> np.ndarray:
-    """0/1 draws, shape (n, n_samples).
+    """0/1 draws, or events among the `trials` of each row; shape (n, n_samples).
 
     Known levels keep their modes unless `new_effects`; each unknown level of a factor draws one
     effect per sample, shared by its rows where the rows tell levels apart (they carry code -1, so
@@ -49,7 +50,11 @@ def simulate_events(
                 b = np.array(b)
                 b[unknown] = generator.standard_normal((unknown.size, k)) @ root.T
             eta += b[:, 0] if term.Z is None else np.einsum("na,na->n", b, term.Z)
-        out[:, sample] = generator.uniform(size=n) < link.inverse(eta)
+        probability = link.inverse(eta)
+        if trials is None or (trials == 1).all():
+            out[:, sample] = generator.uniform(size=n) < probability
+        else:
+            out[:, sample] = generator.binomial(trials, np.clip(probability, 0.0, 1.0))
     return out
 
 

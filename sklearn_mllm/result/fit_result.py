@@ -94,6 +94,8 @@ class TermResult:
         Standard errors of the standard deviations (delta method); NaN at the boundary.
     mean_outer : ndarray of shape (k, k)
         Mean of z z' over the rows, for variances of the predictor.
+    std_error_cor : ndarray of shape (k, k)
+        Standard errors of the correlations (delta method); NaN at the boundary.
     """
 
     group: str
@@ -103,6 +105,7 @@ class TermResult:
     start: int
     std_error_sd: np.ndarray
     mean_outer: np.ndarray
+    std_error_cor: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)

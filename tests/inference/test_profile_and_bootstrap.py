@@ -9,6 +9,7 @@ from scipy.optimize import minimize
 
 from sklearn_mllm import MixedLogisticClassifier, confidence_intervals
 from sklearn_mllm.datasets import load_contraception
+from sklearn_mllm.inference.profile import term_profile
 from sklearn_mllm.inference.refit import training_problem
 from sklearn_mllm.objective.laplace import LaplaceObjective
 
@@ -93,6 +94,55 @@ def test_profile_of_a_correlation_at_its_bound(women):
     correlations = ends[(table["type"] == "cor").to_numpy()]
     assert (np.abs(correlations) <= 1.0).all()
     assert (np.abs(correlations) == 1.0).any()
+
+
+@pytest.mark.parametrize(
+    "formula, pair",
+    [
+        ("use ~ age + urban + (1 + urban | district)", (0, 1)),
+        ("use ~ age + urban + (1 + urban | district)", (1, 0)),
+        ("use ~ age + ch + (1 + ch + age | livch:urban)", (0, 1)),
+    ],
+)
+def test_error_of_a_correlation_is_the_curvature_of_its_profile(women, formula, pair):
+    model = MixedLogisticClassifier(formula).fit(women)
+    term = model.result_.terms[0]
+    refitter = training_problem(model, women, None, None, None, None)
+    sds = np.sqrt(np.diag(term.covariance))
+    cor = term.covariance[pair] / (sds[pair[0]] * sds[pair[1]])
+    error = term.std_error_cor[pair]
+    assert np.isfinite(error)
+    step, centre = 0.05 * error / (1.0 - cor * cor), np.arctanh(cor)
+    with term_profile(refitter, 0, refitter.start, term.covariance, pair) as profile:
+        low, top, high = (profile(np.tanh(centre + k * step)) for k in (-1.0, 0.0, 1.0))
+    fisher = step / np.sqrt(2.0 * top - low - high)
+    assert error / (1.0 - cor * cor) == pytest.approx(fisher, rel=5e-3)
+
+
+def test_wald_intervals_of_correlations(women, slope):
+    name = "cor(Intercept,urban[T.Y]|district)"
+    table = confidence_intervals(slope, level=0.9)
+    row = table.loc[name]
+    reach = 1.6448536269514722 * slope.result_.terms[0].std_error_cor[0, 1]
+    z = np.arctanh([row["conf_low"], row["estimate"], row["conf_high"]])
+    np.testing.assert_allclose(np.diff(z), reach / (1.0 - row["estimate"] ** 2), rtol=1e-9)
+    # a column's unit changes nothing; another class order turns no sign of a correlation
+    other = MixedLogisticClassifier("modern ~ age + town + (1 + town | district)").fit(
+        women.assign(town=1e4 * (women["urban"] == "Y"), modern=(women["use"] == "N").astype(int))
+    )
+    found = confidence_intervals(other, level=0.9).loc["cor(Intercept,town|district)"]
+    columns = ["estimate", "conf_low", "conf_high"]
+    np.testing.assert_allclose(found[columns].astype(float), row[columns].astype(float), rtol=1e-4)
+
+
+def test_no_wald_interval_at_the_bound(women):
+    flat = women.assign(use=np.tile(["N", "Y"], len(women) // 2))
+    model = MixedLogisticClassifier("use ~ urban + (1 + urban | district)").fit(flat)
+    assert model.is_singular_
+    table = confidence_intervals(model)
+    at_bound = table["type"].eq("cor") | (table["type"].eq("sd") & (table["estimate"] < 1e-6))
+    assert table.loc[at_bound, ["conf_low", "conf_high"]].isna().all(axis=None)
+    assert table.loc[table["type"] == "fixed", "conf_low"].notna().all()
 
 
 def test_profile_of_quadrature(women):

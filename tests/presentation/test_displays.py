@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sklearn_mllm import MixedLogisticClassifier
+from sklearn_mllm import MixedLogisticClassifier, confidence_intervals
 from sklearn_mllm.datasets import load_contraception
 
 matplotlib = pytest.importorskip("matplotlib")
@@ -246,6 +246,38 @@ def test_profile():
     np.testing.assert_allclose(display.ax_.lines[-1].get_ydata(), root)
     with pytest.raises(ValueError, match="lacks the column"):
         ProfileDisplay(table.drop(columns="value"))
+
+
+def test_profile_of_a_model(women):
+    model = MixedLogisticClassifier("use ~ urban + (1 + urban | district)").fit(women)
+    names = ["urban[T.Y]", "sd(Intercept|district)", "cor(Intercept,urban[T.Y]|district)"]
+    display = ProfileDisplay.from_estimator(model, women, parameters=names, n_points=5)
+    assert display.intervals.index.tolist() == names
+    limits = confidence_intervals(model, women, method="profile", parameters=names)
+    columns = ["estimate", "conf_low", "conf_high"]
+    np.testing.assert_allclose(
+        display.intervals[columns], limits.loc[names, columns].astype(float), rtol=1e-5
+    )
+    for _, part in display.table.groupby("parameter"):
+        assert part["value"].is_monotonic_increasing and part["signed_root"].is_monotonic_increasing
+        assert part["signed_root"].min() < -1.96 and part["signed_root"].max() > 1.96
+    joint = MixedLogisticClassifier(model.formula, n_agq=0).fit(women)
+    with pytest.raises(ValueError, match="no likelihood to profile"):
+        ProfileDisplay.from_estimator(joint, women)
+    with pytest.raises(ValueError, match="'height' is no parameter of the model"):
+        ProfileDisplay.from_estimator(model, women, parameters="height")
+
+
+def test_profile_of_a_zero_variance():
+    frame = pd.DataFrame({"g": np.repeat(np.arange(20), 2), "y": [0, 1] * 20})
+    model = MixedLogisticClassifier("y ~ 1 + (1 | g)").fit(frame)
+    assert model.is_singular_
+    display = ProfileDisplay.from_estimator(model, frame, parameters="sd(Intercept|g)", n_points=4)
+    limits = confidence_intervals(model, frame, method="profile")
+    row = display.intervals.loc["sd(Intercept|g)"]
+    assert row["estimate"] == 0.0 and np.isnan(row["conf_low"])
+    assert row["conf_high"] == pytest.approx(limits.loc["sd(Intercept|g)", "conf_high"], rel=1e-5)
+    assert display.table["value"].min() == 0.0
 
 
 def test_displays_restyle_into_given_axes(model, women):

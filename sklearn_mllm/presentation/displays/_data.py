@@ -6,7 +6,15 @@ from copy import copy
 
 import numpy as np
 
-__all__ = ["check_columns", "display_level", "events", "frame_of", "levels_of", "predicting"]
+__all__ = [
+    "check_columns",
+    "counts",
+    "display_level",
+    "event_name",
+    "frame_of",
+    "levels_of",
+    "predicting",
+]
 
 
 def predicting(model, prediction: str):
@@ -47,7 +55,50 @@ def check_columns(frame, names, argument: str) -> None:
             )
 
 
-def events(model, X, y) -> np.ndarray:
+def event_name(model) -> str:
+    """What the probabilities are of: a class, or success where the response is counts."""
+    from ...formula import Cbind
+
+    counted = isinstance(model.spec_.parsed.response, Cbind)
+    return "success" if counted else str(model.classes_[1])
+
+
+def counts(model, X, y) -> tuple[np.ndarray, np.ndarray]:
+    """Events and trials of each row, for y or the formula's own response.
+
+    Parameters
+    ----------
+    model : MixedLogisticClassifier
+    X : DataFrame of n rows
+    y : array-like of shape (n,) or None
+        Labels; for counts an array of shape (n, 2), successes and failures.
+
+    Raises
+    ------
+    ValueError
+        There is no response, or it is not one of this model.
+    """
+    from ...design.table import make_table
+    from ...formula import Cbind, response_values
+
+    parsed = model.spec_.parsed
+    if isinstance(parsed.response, Cbind):
+        if y is None:
+            successes, failures = response_values(parsed, make_table(X))
+        else:
+            y = np.asarray(y, dtype=float)
+            if y.shape != (len(X), 2):
+                raise ValueError(
+                    "y: the formula's left side is cbind(successes, failures): leave y out, or "
+                    f"pass an array of shape ({len(X)}, 2), got {y.shape}"
+                )
+            successes, failures = y.T
+        return np.asarray(successes, dtype=float), np.asarray(successes + failures, dtype=float)
+    happened = _events(model, X, y)
+    return happened, np.ones(happened.shape)
+
+
+def _events(model, X, y) -> np.ndarray:
     """1.0 where the event happened, for labels y or the formula's own response column."""
     if y is None:
         name = model.spec_.parsed.response_name

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ._data import check_columns, events, frame_of
+from ._data import check_columns, counts, event_name, frame_of
 from ._figure import COLORS, GREY, finish, keep_axes, make_axes
 
 __all__ = ["CalibrationByGroupDisplay"]
@@ -63,7 +63,17 @@ class CalibrationByGroupDisplay:
 
     @classmethod
     def from_estimator(
-        cls, model, X, y=None, *, by=None, groups=None, level: float = 0.95, ax=None, **kwargs
+        cls,
+        model,
+        X,
+        y=None,
+        *,
+        by=None,
+        groups=None,
+        offset=None,
+        level: float = 0.95,
+        ax=None,
+        **kwargs,
     ) -> CalibrationByGroupDisplay:
         """Predict and compare, group by group.
 
@@ -73,12 +83,14 @@ class CalibrationByGroupDisplay:
             Fitted; predicts by its own `prediction`.
         X : data frame or array
             Held-out rows show calibration; training rows show shrinkage.
-        y : array-like, optional
-            Labels, when X has no response column.
+        y : array-like of shape (n,) or (n, 2), optional
+            Labels, or successes and failures, when X has no response column.
         by : str, list of str or array-like of shape (n,), optional
             Columns whose combinations are the groups, or labels; by default the first grouping
             factor of the formula.
         groups : array-like of shape (n,), data frame or dict, optional
+            As in `fit`.
+        offset : array-like of shape (n,), optional
             As in `fit`.
         level : float, default=0.95
         ax : Axes, optional
@@ -102,16 +114,15 @@ class CalibrationByGroupDisplay:
                 by = np.asarray(groups)
             else:
                 raise ValueError("by: name the columns of X, or pass labels, that make the groups")
-        happened = events(model, frame, y)
-        predicted = model.predict_proba(X, groups)[:, 1]
+        successes, trials = counts(model, frame, y)
+        predicted = model.predict_proba(X, groups, offset=offset)[:, 1]
         if isinstance(by, str):
             by = [by]
         if isinstance(by, list) and all(isinstance(name, str) for name in by):
             check_columns(frame, by, "by")
             by = frame[by[0]].to_numpy() if len(by) == 1 else _joined(frame, by)
-        return cls.from_predictions(
-            happened, predicted, by, level=level, event=str(model.classes_[1]), ax=ax, **kwargs
-        )
+        data = _by_group(predicted, successes, trials, by)
+        return cls(data, level=level, event=event_name(model)).plot(ax=ax, **kwargs)
 
     @classmethod
     def from_predictions(
@@ -140,13 +151,8 @@ class CalibrationByGroupDisplay:
         -------
         CalibrationByGroupDisplay
         """
-        import pandas as pd
-
-        rows = pd.DataFrame(
-            {"predicted": np.asarray(y_prob, float), "observed": np.asarray(y_true, float)}
-        )
-        parts = rows.groupby(np.asarray(by))
-        data = parts.mean().assign(n=parts.size())
+        happened = np.asarray(y_true, dtype=float)
+        data = _by_group(np.asarray(y_prob, dtype=float), happened, np.ones(len(happened)), by)
         return cls(data, level=level, event=event).plot(ax=ax, **kwargs)
 
     def plot(
@@ -191,6 +197,23 @@ class CalibrationByGroupDisplay:
         finish(one, grid="both")
         keep_axes(self, np.array([one], dtype=object))
         return self
+
+
+def _by_group(predicted, successes, trials, by):
+    """Predicted and observed proportion of each group; rows with a missing value are left out."""
+    import pandas as pd
+
+    rows = pd.DataFrame({"predicted": predicted, "observed": successes, "n": trials})
+    keep = rows.notna().all(axis=1).to_numpy() & (trials > 0.0)
+    rows["predicted"] *= rows["n"]
+    sums = rows[keep].groupby(np.asarray(by)[keep]).sum()
+    return pd.DataFrame(
+        {
+            "predicted": sums["predicted"] / sums["n"],
+            "observed": sums["observed"] / sums["n"],
+            "n": sums["n"].astype(np.intp),
+        }
+    )
 
 
 def _joined(frame, names) -> np.ndarray:

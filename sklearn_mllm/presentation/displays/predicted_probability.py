@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from ._data import check_columns, display_level, events, frame_of, levels_of, predicting
+from ._data import (
+    check_columns,
+    counts,
+    display_level,
+    event_name,
+    frame_of,
+    levels_of,
+    predicting,
+)
 from ._figure import COLORS, LINES, MARKERS, finish, keep_axes, legend, make_axes, merged
 
 __all__ = ["PredictedProbabilityDisplay"]
@@ -108,7 +116,7 @@ class PredictedProbabilityDisplay:
         at : dict, optional
             Values for other columns, in place of mean and most frequent level.
         y : array-like, optional
-            Labels for `raw`, when X has no response column.
+            Labels (or successes and failures, shape (n, 2)) for `raw`, when X has no response column.
         n_bins : int, default=10
             Bins of the observed proportions.
         level : float, default=0.95
@@ -144,10 +152,10 @@ class PredictedProbabilityDisplay:
         )
         observed = None
         if raw:
-            happened = events(model, frame, y)
-            observed = _observed(frame, happened, feature, shown, axes, n_bins if numeric else None)
+            bins = n_bins if numeric else None
+            observed = _observed(frame, *counts(model, frame, y), feature, shown, axes, bins)
         out = cls(
-            data, feature, by=by, panel=panel, event=str(model.classes_[1]), observed=observed,
+            data, feature, by=by, panel=panel, event=event_name(model), observed=observed,
             categorical=not numeric,
         )  # fmt: skip
         return out.plot(ax=ax, **kwargs)
@@ -303,13 +311,14 @@ def _cells(model, frame, axes: dict, at: dict, prediction: str):
     return cells
 
 
-def _observed(frame, happened, feature, shown, axes, n_bins):
+def _observed(frame, successes, trials, feature, shown, axes, n_bins):
     """Observed proportions, per bin of the feature within each combination of the factors."""
     import pandas as pd
 
-    work = frame[[feature, *shown]].assign(_event=happened)
+    work = frame[[feature, *shown]].assign(_event=successes, _trials=trials)
+    work = work[work.notna().all(axis=1) & (work["_trials"] > 0.0)]
     for name in shown:
-        if _numeric(frame[name]):
+        if _numeric(work[name]):
             values = np.asarray(axes[name], dtype=float)
             nearest = np.abs(work[name].to_numpy()[:, None] - values).argmin(axis=1)
             work[name] = values[nearest]
@@ -323,5 +332,6 @@ def _observed(frame, happened, feature, shown, axes, n_bins):
             bins = part.groupby(np.minimum((rank * n_bins).astype(int), n_bins - 1))
         for value, one in bins:
             middle = value if n_bins is None else one[feature].mean()
-            rows.append((middle, *key, one["_event"].mean(), len(one)))
+            n = one["_trials"].sum()
+            rows.append((middle, *key, one["_event"].sum() / n, int(n)))
     return pd.DataFrame(rows, columns=[feature, *shown, "proportion", "n"])

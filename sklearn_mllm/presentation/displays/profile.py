@@ -13,7 +13,8 @@ class ProfileDisplay:
     """Signed root of the profile deviance of each parameter.
 
     A straight line means that the likelihood is quadratic, so that Wald intervals hold; the values
-    where the curve meets +-z bound the profile interval.
+    where the curve meets +-z bound the profile interval. Make one with `from_estimator`, or with
+    `from_table` from profiles computed elsewhere.
 
     Parameters
     ----------
@@ -68,6 +69,68 @@ class ProfileDisplay:
         self.intervals = pd.DataFrame.from_dict(
             rows, orient="index", columns=["estimate", "conf_low", "conf_high"]
         )
+
+    @classmethod
+    def from_estimator(
+        cls,
+        model,
+        X,
+        y=None,
+        groups=None,
+        *,
+        parameters=None,
+        level: float = 0.95,
+        n_points: int = 12,
+        sample_weight=None,
+        offset=None,
+        ax=None,
+        **kwargs,
+    ) -> ProfileDisplay:
+        """Profile the likelihood of a fitted model.
+
+        Parameters
+        ----------
+        model : MixedLogisticClassifier
+            Fitted.
+        X : data frame or array of shape (n, n_features)
+            The training data.
+        y : array-like of shape (n,), optional
+            Labels, when X has no response column.
+        groups : array-like of shape (n,), data frame or dict, optional
+            As in `fit`.
+        parameters : str or list of str, optional
+            Rows of `confidence_intervals`; all by default. Saves the time of other profiles.
+        level : float, default=0.95
+        n_points : int, default=12
+            Values of each parameter, beside its estimate and the limits.
+        sample_weight : array-like of shape (n,), optional
+            As in `fit`.
+        offset : array-like of shape (n,), optional
+            As in `fit`.
+        ax : Axes or array of Axes, optional
+        **kwargs
+            Passed to `plot`.
+
+        Returns
+        -------
+        ProfileDisplay
+            Drawn.
+
+        Raises
+        ------
+        ValueError
+            The data are not those of the fit, a parameter is none of the model, or the fit has no
+            likelihood to profile (a prior, `n_agq=0`).
+        """
+        from ...inference.intervals import profiles
+
+        if n_points < 2:
+            raise ValueError(f"n_points must be at least 2, got {n_points!r}")
+        table = profiles(
+            model, X, y, groups, parameters=parameters, level=level, n_points=n_points,
+            sample_weight=sample_weight, offset=offset,
+        )  # fmt: skip
+        return cls(table, level=level).plot(ax=ax, **kwargs)
 
     @classmethod
     def from_table(cls, table, *, level: float = 0.95, ax=None, **kwargs) -> ProfileDisplay:

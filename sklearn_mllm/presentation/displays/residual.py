@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ._data import check_columns, events, frame_of, predicting
+from ._data import check_columns, counts, frame_of, predicting
 from ._figure import COLORS, GREY, finish, keep_axes, make_axes, merged
 
 __all__ = ["ResidualDisplay"]
@@ -84,6 +84,7 @@ class ResidualDisplay:
         y=None,
         *,
         groups=None,
+        offset=None,
         by=None,
         n_samples: int = 250,
         new_effects: bool = True,
@@ -98,9 +99,11 @@ class ResidualDisplay:
         model : MixedLogisticClassifier
             Fitted.
         X : data frame or array
-        y : array-like, optional
-            Labels, when X has no response column.
+        y : array-like of shape (n,) or (n, 2), optional
+            Labels, or successes and failures, when X has no response column.
         groups : array-like of shape (n,), data frame or dict, optional
+            As in `fit`.
+        offset : array-like of shape (n,), optional
             As in `fit`.
         by : str or list of str, optional
             Columns whose combinations are added up, e.g. the grouping factor.
@@ -120,25 +123,36 @@ class ResidualDisplay:
         """
         from sklearn.utils import check_random_state
 
+        if n_samples < 1:
+            raise ValueError(f"n_samples must be at least 1, got {n_samples!r}")
         model = predicting(model, "marginal" if new_effects else "conditional")
         generator = check_random_state(random_state)
         frame = frame_of(X)
-        happened = events(model, frame, y)
-        drawn = model.simulate(
-            X, groups, n_samples=n_samples, random_state=generator, new_effects=new_effects
+        successes, trials = counts(model, frame, y)
+        predicted = model.predict_proba(X, groups, offset=offset)[:, 1]
+        known = ~np.isnan(predicted + successes + trials)
+        trials = np.where(known, trials, 0.0)
+        simulated = np.zeros((len(frame), n_samples))
+        rows, drawn = _simulated(
+            model, frame, groups, offset, trials, n_samples, generator, new_effects
         )
-        simulated = (drawn == model.classes_[1]).astype(float)
-        predicted = model.predict_proba(X, groups)[:, 1]
+        simulated[rows] = drawn
+        # rows without trials, or with a missing value, say nothing
+        keep = np.zeros(len(frame), dtype=bool)
+        keep[rows] = trials[rows] > 0.0
         if by is not None:
             names = [by] if isinstance(by, str) else list(by)
             check_columns(frame, names, "by")
             cell = frame.groupby(names, observed=True, sort=False).ngroup().to_numpy()
-            sums = np.zeros((cell.max() + 1, n_samples))
-            np.add.at(sums, cell, simulated)
-            count = np.bincount(cell)
-            simulated, happened = sums, np.bincount(cell, weights=happened)
-            predicted = np.bincount(cell, weights=predicted) / count
-        made = cls(happened, simulated, predicted, random_state=generator)
+            cell = np.unique(cell[keep], return_inverse=True)[1]
+        else:
+            cell = np.arange(keep.sum())
+        n = np.bincount(cell, weights=trials[keep])
+        sums = np.zeros((n.size, n_samples))
+        np.add.at(sums, cell, simulated[keep])
+        expected = np.bincount(cell, weights=(trials * predicted)[keep])
+        events = np.bincount(cell, weights=successes[keep])
+        made = cls(events, sums, expected / n, random_state=generator)
         return made.plot(ax=ax, **kwargs)
 
     def plot(
@@ -198,3 +212,30 @@ class ResidualDisplay:
         middle = (np.arange(n_bins) + 0.5) / n_bins
         for share in (0.25, 0.5, 0.75):
             yield middle, np.array([np.quantile(p, share) if p.size else np.nan for p in parts])
+
+
+def _simulated(model, frame, groups, offset, trials, n_samples, generator, new_effects):
+    """Complete rows, and events drawn for the trials of each: (m,), (m, n_samples)."""
+    from ...design.table import make_table
+    from ...estimator.checks import check_offset
+    from ...links import get_link
+    from ...prediction.simulation import simulate_events
+
+    matrices = model.spec_.replay(make_table(frame, groups), missing=model.missing)
+    rows = np.arange(len(frame)) if matrices.rows is None else np.asarray(matrices.rows)
+    offset = check_offset(offset, len(frame))
+    if offset is not None:
+        offset = offset[rows]
+    if matrices.offset is not None:
+        offset = matrices.offset if offset is None else offset + matrices.offset
+    drawn = simulate_events(
+        model.result_,
+        get_link(model.result_.link),
+        matrices,
+        offset,
+        n_samples=n_samples,
+        random_state=generator,
+        new_effects=new_effects,
+        trials=np.rint(trials[rows]).astype(np.int64),
+    )
+    return rows, drawn

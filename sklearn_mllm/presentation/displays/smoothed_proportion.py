@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ._data import check_columns, display_level, events, frame_of, levels_of
+from ._data import check_columns, counts, display_level, event_name, frame_of, levels_of
 from ._figure import COLORS, finish, keep_axes, legend, make_axes, merged
 
 __all__ = ["SmoothedProportionDisplay"]
@@ -137,7 +137,8 @@ class SmoothedProportionDisplay:
         feature : str
             The variable of the horizontal axis, a number.
         y : array-like of shape (n,), optional
-            Labels, when X has no response column.
+            Labels (or successes and failures, shape (n, 2)), when X has no response column. A row of
+            counts is shown as its single trials.
         by, panel : str, optional
             Factors, as in `from_data`.
         frac : float, default=0.75
@@ -155,8 +156,8 @@ class SmoothedProportionDisplay:
             Drawn.
         """
         frame = frame_of(X)
-        happened, event = events(model, frame, y), str(model.classes_[1])
-        made = cls._make(frame, happened, feature, by, panel, event, frac, grid)
+        frame, happened = _single_trials(frame, *counts(model, frame, y))
+        made = cls._make(frame, happened, feature, by, panel, event_name(model), frac, grid)
         return made.plot(ax=ax, **kwargs)
 
     @classmethod
@@ -249,6 +250,19 @@ class SmoothedProportionDisplay:
         if self.by is not None:
             keep &= (frame[self.by] == level).to_numpy()
         return keep
+
+
+def _single_trials(frame, successes, trials):
+    """A row for each trial, and whether it succeeded."""
+    if (trials == 1.0).all():
+        return frame, successes
+    known = ~np.isnan(successes + trials)
+    successes, trials = (
+        np.rint(np.where(known, v, 0.0)).astype(np.intp) for v in (successes, trials)
+    )
+    row = np.repeat(np.arange(len(frame)), trials)
+    place = np.arange(row.size) - np.repeat(np.cumsum(trials) - trials, trials)
+    return frame.iloc[row].reset_index(drop=True), (place < successes[row]).astype(float)
 
 
 def _cycle(colors, n: int) -> list:
