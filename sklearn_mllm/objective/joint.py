@@ -23,6 +23,7 @@ from scipy import linalg
 
 from ..design.problem import Problem
 from .laplace import Evaluation, ModeError
+from .newton import newton_step
 from .quadrature import ModeBased
 from .tangents import Tangents, tangents
 
@@ -305,7 +306,7 @@ def _theta_step(layout, theta, matrices, modes, inverses, fisher) -> np.ndarray:
     for Lam, u, inverse in zip(matrices, modes, inverses, strict=True):
         excess = u @ u.T + inverse.sum(axis=-1) - u.shape[1] * np.eye(u.shape[0])
         scores.append(np.linalg.solve(_regular(Lam).T, excess))
-    step = linalg.solve(fisher, layout.pick(scores), assume_a="pos", check_finite=False)
+    step, _, _ = newton_step(fisher, layout.pick(scores))
     for number in range(len(layout.terms)):
         mine = layout.term_of == number
         diagonal = mine & layout.diagonal

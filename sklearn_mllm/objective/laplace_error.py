@@ -19,6 +19,7 @@ from scipy import linalg
 
 from ..design.problem import Problem
 from .laplace import ModeError
+from .newton import newton_step
 from .quadrature import quadrature_objective
 from .rules import MAX_POINTS
 
@@ -201,8 +202,7 @@ def _ascend(climb: Callable, start, A: np.ndarray, max_steps: int) -> tuple[np.n
     """BFGS steps from zero with the negative Hessian A; move, number of steps, remaining gain."""
     move = np.zeros(A.shape[0])
     value, gradient = start
-    step = linalg.solve(A, gradient, assume_a="pos")
-    gain = 0.5 * float(gradient @ step)
+    step, gain, _ = newton_step(A, gradient)
     if max_steps == 0:
         return step, 0, gain
     n_steps = 0
@@ -226,6 +226,5 @@ def _ascend(climb: Callable, start, A: np.ndarray, max_steps: int) -> tuple[np.n
         if float(step @ change) > 0.0:
             A = A - np.outer(As, As) / (step @ As) + np.outer(change, change) / (step @ change)
         value, gradient = new_value, new_gradient
-        step = linalg.solve(A, gradient, assume_a="pos")
-        gain = 0.5 * float(gradient @ step)
+        step, gain, _ = newton_step(A, gradient)
     return move, n_steps, gain

@@ -10,11 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import linalg
 
 from ..objective.laplace import Evaluation, ModeError
+from ..objective.newton import newton_step
 
-__all__ = ["Maximum", "NotFinite", "maximize", "newton_step"]
+__all__ = ["Maximum", "NotFinite", "maximize"]
 
 #: Squared Newton decrements at which the modes are good enough: what they leave of error in the
 #: gradient is worth less log-likelihood than that.
@@ -83,36 +83,6 @@ class Maximum:
     n_steps: int
     finished: bool
     modes: np.ndarray | None = None
-
-
-def newton_step(
-    negative_hessian: np.ndarray, gradient: np.ndarray
-) -> tuple[np.ndarray, float, bool]:
-    """Ascent step, expected gain, and whether the matrix was positive definite as given.
-
-    An indefinite matrix is replaced by |A|, with small eigenvalues raised, in the scale of its
-    diagonal.
-    """
-    if not gradient.size:
-        return np.zeros(0), 0.0, True
-    diagonal = np.abs(np.diag(negative_hessian))
-    scale = 1.0 / np.sqrt(np.where(diagonal > 0.0, diagonal, 1.0))
-    scaled = negative_hessian * scale * scale[:, None]
-    g = gradient * scale
-    try:
-        factor = linalg.cho_factor(scaled, lower=True, check_finite=False)
-        if np.diag(factor[0]).min() > 1e-7:
-            step = linalg.cho_solve(factor, g, check_finite=False)
-            return step * scale, 0.5 * float(step @ g), True
-    except linalg.LinAlgError:
-        pass  # indefinite: the eigenvalues below decide
-    values, vectors = linalg.eigh(scaled)
-    floor = 1e-6 * max(float(np.abs(values).max()), 1e-300)
-    raised = np.maximum(np.abs(values), floor)
-    coordinates = vectors.T @ g
-    definite = bool(values.min() > 1e-13 * np.abs(values).max())
-    step = vectors @ (coordinates / (np.maximum(values, 1e-300) if definite else raised))
-    return step * scale, 0.5 * float(step @ g), definite
 
 
 def bfgs_update(A: np.ndarray, step: np.ndarray, change: np.ndarray) -> np.ndarray:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import linalg
+
+from ..objective.newton import newton_step
 
 __all__ = ["null_log_likelihood", "plain_fit", "start_from", "start_theta"]
 
@@ -32,10 +33,10 @@ def plain_fit(objective, max_iter: int = 25, tol: float = 2.0) -> np.ndarray:
         gradient = rows.transpose_dot(s)
         gram = rows.gram(np.maximum(W, 0.0))
         gram[np.diag_indices_from(gram)] += 1e-10 * max(float(np.trace(gram)) / rows.p, 1e-300)
-        step = linalg.solve(gram, gradient, assume_a="pos", check_finite=False)
+        step, gain, _ = newton_step(gram, gradient)
         step *= min(1.0, 5.0 / max(float(np.abs(step).max()), 1e-300))
         beta = beta + step
-        if 0.5 * float(gradient @ step) < tol:
+        if gain < tol:
             break
     return beta
 
