@@ -6,12 +6,18 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-__all__ = ["Table", "is_frame", "make_table"]
+__all__ = ["Table", "is_frame", "make_table", "refuse_lazy"]
 
 
 def is_frame(X) -> bool:
     """Whether X has named columns (pandas, polars, or another frame that narwhals knows)."""
     return hasattr(X, "columns") and hasattr(X, "__getitem__") and not isinstance(X, np.ndarray)
+
+
+def refuse_lazy(X, name: str) -> None:
+    """Raise ValueError for a frame whose rows are not there yet."""
+    if not hasattr(X, "__len__") and hasattr(X, "collect"):
+        raise ValueError(f"{name} is a lazy frame ({type(X).__name__}); collect it first")
 
 
 class Table:
@@ -130,6 +136,7 @@ def _x_columns(X, feature_names: Sequence[str] | None) -> tuple[int, dict]:
 
 def _group_columns(groups, n: int) -> dict:
     """Getters of the columns of `groups`, all of length n."""
+    refuse_lazy(groups, "groups")
     if isinstance(groups, dict):
         columns = {}
         for key, values in groups.items():
@@ -141,6 +148,9 @@ def _group_columns(groups, n: int) -> dict:
         m, columns = _frame_columns(groups)
         _same_length(n, m, "groups")
         return columns
+    if isinstance(groups, list | tuple) and groups and isinstance(groups[0], list | np.ndarray):
+        # rows of several grouping factors; a tuple is one level
+        groups = np.array(groups, dtype=object)
     if getattr(groups, "ndim", 1) == 2:
         groups = np.asarray(groups)
         _same_length(n, groups.shape[0], "groups")

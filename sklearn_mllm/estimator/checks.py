@@ -52,6 +52,8 @@ def _integer(name: str, value, lowest: int) -> None:
 
 def _row_vector(name: str, values, n: int) -> np.ndarray:
     try:
+        if getattr(getattr(values, "dtype", None), "kind", None) == "c":
+            raise TypeError("complex numbers")
         out = np.asarray(values, dtype=float)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name} must be numbers, one for each row of X") from error

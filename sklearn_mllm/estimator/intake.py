@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.utils.validation import validate_data
 
-from ..design.table import Table, is_frame, make_table
+from ..design.table import Table, is_frame, make_table, refuse_lazy
 from ..formula import (
     Cbind,
     Matrices,
@@ -40,8 +40,9 @@ def input_table(estimator, X, y, groups, *, reset: bool) -> Table:
     Frames are checked by the columns that the formula names; when it takes all columns (`.`),
     their names and order must be those of fit, as anywhere in scikit-learn.
     """
+    refuse_lazy(X, "X")
     if is_frame(X):
-        if reset or _takes_all_columns(estimator):
+        if reset or _takes_all_columns(estimator, reset):
             validate_data(estimator, X, skip_check_array=True, reset=reset)
         table = make_table(X, groups)
         if table.n_rows == 0:
@@ -50,16 +51,38 @@ def input_table(estimator, X, y, groups, *, reset: bool) -> Table:
                 "of 1 is required."
             )
         return table
-    finite = True if estimator.missing == "raise" else "allow-nan"
+    X = _array_like(X)
+    # columns are read one by one, and only those that the formula uses must be finite
     X = validate_data(
-        estimator, X, accept_sparse=["csc", "csr"], dtype="numeric", ensure_all_finite=finite,
-        reset=reset,
+        estimator, X, accept_sparse=["csc", "csr"],
+        dtype=None if _holds_objects(X) else "numeric", ensure_all_finite=False, reset=reset,
     )  # fmt: skip
-    return make_table(X, groups)
+    # at prediction, columns without names are those of fit, as anywhere in scikit-learn
+    names = None if reset else getattr(estimator, "feature_names_in_", None)
+    return make_table(X, groups, feature_names=names)
 
 
-def _takes_all_columns(estimator) -> bool:
+def _takes_all_columns(estimator, reset: bool) -> bool:
+    if not reset:
+        return estimator.spec_.parsed.has_dot
     return estimator.formula is None or parse(estimator.formula).has_dot
+
+
+def _array_like(X):
+    """X, with text beside numbers in lists kept apart; arrays of text alone are refused."""
+    if isinstance(X, list | tuple):
+        array = np.asarray(X)
+        return array if array.dtype.kind not in "US" else np.array(X, dtype=object)
+    if getattr(getattr(X, "dtype", None), "kind", None) in ("U", "S"):
+        raise ValueError(
+            "X is an array of text, where numbers cannot be told from levels; pass a data frame, or "
+            "an array of dtype object"
+        )
+    return X
+
+
+def _holds_objects(X) -> bool:
+    return isinstance(X, np.ndarray) and X.dtype.kind == "O"
 
 
 def model_formula(estimator, table: Table) -> ParsedFormula:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import difflib
 import re
 from dataclasses import dataclass
@@ -13,6 +14,9 @@ from .tokens import FormulaError
 __all__ = ["MISSING", "UNKNOWN", "Coded", "factorize", "objects", "read_columns", "require", "take"]
 
 MISSING, UNKNOWN = -1, -2
+
+#: What pandas calls objects that tell a time.
+_TIMES = ("date", "datetime", "datetime64", "time", "timedelta", "timedelta64", "period")
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +111,7 @@ def _read(values, name: str, grouping: bool) -> np.ndarray | Coded:
             return _factorized(values.astype(object), name, grouping)
         if kind == "c":
             raise FormulaError(f"column {name!r}: Complex data not supported; take real parts")
-        _no_dates(kind, name, grouping)
+        _no_dates(values.dtype.type, name, grouping)
         return _factorized(pd.Series(values), name, grouping)
     dtype = values.dtype
     if isinstance(dtype, pd.CategoricalDtype):
@@ -118,12 +122,16 @@ def _read(values, name: str, grouping: bool) -> np.ndarray | Coded:
         return _read(np.asarray(values), name, grouping)
     if pd.api.types.is_bool_dtype(dtype) or pd.api.types.is_numeric_dtype(dtype):
         return _numbers(values)
-    _no_dates(getattr(dtype, "kind", ""), name, grouping)
+    _no_dates(dtype.type, name, grouping)
     return _factorized(values, name, grouping)
 
 
-def _no_dates(kind: str, name: str, grouping: bool) -> None:
-    if kind in ("M", "m") and not grouping:
+def _no_dates(kind: type, name: str, grouping: bool) -> None:
+    """Refuse values of a type that tells a time, unless only their identity matters."""
+    import pandas as pd
+
+    times = (datetime.date, datetime.time, datetime.timedelta, pd.Period)
+    if not grouping and issubclass(kind, (*times, np.datetime64, np.timedelta64)):
         raise FormulaError(
             f"column {name!r} holds dates or times; turn it into a number or a factor first"
         )
@@ -153,6 +161,8 @@ def _read_objects(values: np.ndarray, name: str, grouping: bool) -> np.ndarray |
             return values.astype(np.int64)
         # integers beyond 64 bits are still different levels
         return _factorized(values, name, grouping) if grouping else values.astype(float)
+    if kind in _TIMES:
+        _no_dates(datetime.date, name, grouping)
     return _factorized(values, name, grouping)
 
 

@@ -16,7 +16,7 @@ from .tokens import FormulaError, error_at
 __all__ = ["Factor", "factor_of"]
 
 _CONSTANTS = {"pi": "3.141592653589793"}
-_LITERALS = {"TRUE": "True", "FALSE": "False", "True": "True", "False": "False"}
+_LITERALS = {name: str(name[0] == "T") for name in ("TRUE", "T", "True", "FALSE", "F", "False")}
 _LARGEST = 1e15
 
 

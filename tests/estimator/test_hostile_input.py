@@ -267,3 +267,71 @@ def test_names_of_columns_for_an_array():
     frame = make()
     with pytest.raises(ValueError, match=r"'x'.*X is an array.*set_output"):
         MixedLogisticClassifier("~ x + (1 | g)").fit(frame[["x", "g"]].to_numpy(), frame["y"])
+
+
+def test_text_beside_numbers_in_arrays_and_lists():
+    frame = make()
+    reference = MixedLogisticClassifier("y ~ x + f + (1 | g)").fit(frame)
+    mixed = frame[["x", "f", "g"]]
+    for X in (mixed.to_numpy(), mixed.to_numpy().tolist()):
+        model = MixedLogisticClassifier("~ x0 + x1 + (1 | x2)").fit(X, frame["y"])
+        assert model.fixed_effects_.index.tolist() == ["Intercept", "x0", "x1[T.b]"]
+        assert model.log_likelihood_ == pytest.approx(reference.log_likelihood_, abs=1e-9)
+        assert model.predict_proba(X[:3]) == pytest.approx(reference.predict_proba(frame.head(3)))
+    with pytest.raises(ValueError, match=r"array of text.*dtype object"):
+        model.fit(mixed.to_numpy().astype(str), frame["y"])
+    # what a step before has made an array of is not silently something else
+    with pytest.raises(ValueError, match=r"'x'.*X is an array.*set_output"):
+        MixedLogisticClassifier("~ x + f + (1 | g)").fit(mixed.to_numpy(), frame["y"])
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_only_the_columns_of_an_array_that_are_used_must_be_complete(value):
+    frame = make()
+    X = frame[["x", "g", "x"]].to_numpy()
+    X[:4, 2] = value
+    model = MixedLogisticClassifier("~ x0 + (1 | x1)").fit(X, frame["y"])
+    reference = MixedLogisticClassifier(FORMULA).fit(frame)
+    assert model.log_likelihood_ == pytest.approx(reference.log_likelihood_, abs=1e-9)
+    assert model.predict_proba(X) == pytest.approx(reference.predict_proba(frame))
+    words = r"'x2' \(4\).*missing='drop'" if np.isnan(value) else "'x2' holds 4 infinite"
+    with pytest.raises(ValueError, match=words):
+        MixedLogisticClassifier("~ x0 + x2 + (1 | x1)").fit(X, frame["y"])
+
+
+def test_an_array_after_a_frame_has_the_columns_of_the_frame():
+    frame = make()
+    X = frame[["g", "x"]]
+    for formula, groups in (("~ x + (1 | g)", None), (None, frame["f"])):
+        model = MixedLogisticClassifier(formula).fit(X, frame["y"], groups=groups)
+        with pytest.warns(UserWarning, match="feature names"):
+            proba = model.predict_proba(X.to_numpy(), groups)
+        assert np.array_equal(proba, model.predict_proba(X, groups))
+    with pytest.raises(ValueError, match="3 features"), pytest.warns(UserWarning, match="names"):
+        model.predict_proba(np.ones((2, 3)), groups=["a", "a"])
+
+
+def test_a_formula_set_after_the_fit_changes_nothing():
+    frame = make()
+    model = MixedLogisticClassifier(FORMULA).fit(frame)
+    before = model.predict_proba(frame)
+    other = frame[["g", "f", "x"]].assign(more=1)
+    for formula in (None, "y ~ . + (1 | g)", "y ~ ) ("):
+        assert np.array_equal(model.set_params(formula=formula).predict_proba(other), before)
+
+
+@pytest.mark.parametrize("where", ["X", "groups"])
+def test_lazy_frames(where):
+    pl = pytest.importorskip("polars")
+    frame = make()
+    lazy = pl.DataFrame({"x": frame["x"].tolist(), "g": frame["g"].tolist()}).lazy()
+    arguments = {"X": frame[["x"]], "y": frame["y"], "groups": frame["g"], where: lazy}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(ValueError, match=f"{where} is a lazy frame.*collect"):
+            MixedLogisticClassifier().fit(**arguments)
+
+
+def test_complex_weights():
+    with pytest.raises(ValueError, match="sample_weight must be numbers"):
+        MixedLogisticClassifier(FORMULA).fit(make(), sample_weight=np.full(240, 1j))

@@ -159,6 +159,15 @@ def test_groups(groups, columns):
         assert [term.levels[c] for c in term.codes] == columns[term.group]
 
 
+def test_groups_as_rows_of_a_list():
+    table = make_table(VALUES, [["a", 1], ["a", 2], ["b", 2]])
+    assert table.group_columns == ("groups0", "groups1")
+    levels = ModelSpec.learn(parse("~ (1 | groups0:groups1)"), table)[1].random[0].levels
+    assert levels.tolist() == ["a:1", "a:2", "b:2"]
+    one = make_table(VALUES, [[1], [2], [2]])
+    assert one.group_columns == ("groups",) and one.column("groups").tolist() == [1, 2, 2]
+
+
 def test_polars_groups():
     pl = pytest.importorskip("polars")
     assert list(make_table(VALUES, pl.Series("s", ["a", "b", "b"])).column("groups")) == list("abb")

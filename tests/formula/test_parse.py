@@ -298,3 +298,9 @@ def test_a_term_twice(text):
 def test_response_at_the_right(text):
     with pytest.raises(FormulaError, match="also stands at the right"):
         parse(text)
+
+
+@pytest.mark.parametrize("text", ["raw=T", "raw=TRUE", "TRUE", "T", "raw=True"])
+def test_truth_in_each_spelling(text):
+    (term,) = parse(f"~ poly(x, 2, {text})").fixed_side.terms
+    assert term[0].text.endswith("True)")

@@ -380,8 +380,16 @@ def test_columns_that_are_no_design():
             "lists": [[1], [2], [1], [2]],
         }
     )
+    data["day"] = data["when"].dt.date
+    data["month"] = data["when"].dt.to_period("M")
+    data["month_object"] = data["month"].astype(object)
+    data["wait"] = data["when"] - data["when"][0]
     for name, words in [
         ("when", "dates"),
+        ("day", "dates"),
+        ("month", "dates"),
+        ("month_object", "dates"),
+        ("wait", "dates"),
         ("mixed", "mixes"),
         ("z", "Complex"),
         ("lists", "lists"),
@@ -390,6 +398,7 @@ def test_columns_that_are_no_design():
             learn(f"~ {name}", data)
     levels = learn("~ (1 | when)", data)[1].random[0].levels
     assert levels[0] == pd.Timestamp("2020-01-01")
+    assert len(learn("~ (1 | day)", data)[1].random[0].levels) == 4
     assert learn("~ (1 | mixed)", data)[1].random[0].levels.tolist() == [1, 2, "a", "b"]
 
 
