@@ -2,9 +2,35 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
-__all__ = ["counts_response", "encode_response"]
+__all__ = ["Response", "counts_response", "encode_response", "learn_response"]
+
+
+@dataclass(frozen=True, eq=False)
+class Response:
+    """Weighted successes and trials of the rows in use."""
+
+    classes: np.ndarray
+    successes: np.ndarray
+    trials: np.ndarray | None
+    constant: float
+
+
+def learn_response(y, counts, weights: np.ndarray | None, classes=None) -> Response:
+    """Response from labels `y`, or from `counts` = (successes, failures), times weights."""
+    if counts is not None:
+        successes, trials, constant = counts_response(*counts, weights)
+        labels = np.array([0, 1]) if classes is None else classes
+    else:
+        labels, successes = encode_response(y, classes)
+        trials, constant = None, 0.0
+    if weights is not None:
+        successes = successes * weights
+        trials = weights.copy() if trials is None else trials * weights
+    return Response(labels, successes, trials, constant)
 
 
 def encode_response(y, classes: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:

@@ -8,9 +8,10 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
+from ..design.row_vectors import check_offset, check_weights
 from .attributes import FittedAttributes
 from .callbacks import CallbackSupportMixin, StepReporter, with_callbacks
-from .checks import check_offset, check_parameters, check_weights
+from .checks import check_parameters
 from .intake import input_table, training_rows
 from .predicting import PredictionMixin
 
@@ -234,8 +235,9 @@ class MixedLogisticClassifier(
     def _fit(self, X, y, groups, sample_weight, offset):
         from joblib import effective_n_jobs
 
+        from ..design.response import learn_response
         from ..links import get_link
-        from .fitting import fit_arrays, learn_response
+        from .fitting import fit_arrays
 
         check_parameters(self)
         earlier = self.__dict__.get("result_")

@@ -3,49 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from ..design.build import build_problem
-from ..design.response import counts_response, encode_response
-from ..formula import Matrices, ModelSpec
+from ..design.response import Response
+from ..formula import Matrices
 from ..result.fit_result import FitResult
 
-__all__ = ["Fitted", "Response", "fit_arrays", "learn_response"]
-
-
-@dataclass(frozen=True, eq=False)
-class Response:
-    """Weighted successes and trials of the rows in use."""
-
-    classes: np.ndarray
-    successes: np.ndarray
-    trials: np.ndarray | None
-    constant: float
-
-
-@dataclass(frozen=True, eq=False)
-class Fitted:
-    """What the estimator keeps of a fit."""
-
-    classes: np.ndarray
-    spec: ModelSpec
-    result: FitResult
-
-
-def learn_response(y, counts, weights: np.ndarray | None, classes=None) -> Response:
-    """Response from labels `y`, or from `counts` = (successes, failures), times weights."""
-    if counts is not None:
-        successes, trials, constant = counts_response(*counts, weights)
-        labels = np.array([0, 1]) if classes is None else classes
-    else:
-        labels, successes = encode_response(y, classes)
-        trials, constant = None, 0.0
-    if weights is not None:
-        successes = successes * weights
-        trials = weights.copy() if trials is None else trials * weights
-    return Response(labels, successes, trials, constant)
+__all__ = ["fit_arrays"]
 
 
 def fit_arrays(

@@ -217,14 +217,13 @@ class MarginalEffectsModel:
         import polars as pl
 
         from ..links import get_link
-        from ..prediction.marginal import marginal_probability
 
         if not isinstance(newdata, np.ndarray):
             newdata = self.get_exog(newdata)
         eta = newdata[:, :-2] @ np.asarray(params, dtype=float) + newdata[:, -2]
         link, variance = get_link(self.model.result_.link), newdata[:, -1]
         if variance.any():
-            probability = marginal_probability(link, eta, np.sqrt(variance))
+            probability = link.averaged(eta, np.sqrt(variance))
         else:
             probability = link.inverse(eta)
         rowid = np.arange(len(newdata), dtype=np.int32)

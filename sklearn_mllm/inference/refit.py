@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..design.build import Build, build_problem
+from ..design.response import Response, learn_response
+from ..design.row_vectors import check_offset, check_weights
 from ..optimizer.fit import Outcome, fit_problem
 
 if TYPE_CHECKING:
-    from ..estimator.fitting import Response
     from ..estimator.intake import Rows
 
 __all__ = ["Refitter", "TrainingData", "training_data", "training_problem"]
@@ -89,8 +90,6 @@ def training_data(model, X, y, groups, sample_weight, offset) -> TrainingData:
     ValueError
         The data are not those of the fit.
     """
-    from ..estimator.checks import check_offset, check_weights
-    from ..estimator.fitting import learn_response
     from ..estimator.intake import input_table, training_rows
 
     if X is None:

@@ -20,6 +20,8 @@ from abc import ABC, abstractmethod
 
 import numpy as np
 
+from .average import normal_average
+
 __all__ = ["Link", "SymmetricLink"]
 
 _CHUNK_ROWS = 4096
@@ -37,10 +39,17 @@ class Link(ABC):
     name : str
     latent_variance : float or None
         Variance of the latent variable whose distribution function is the inverse link.
+    strip : float
+        Half-width of the strip about the real line in which the inverse link is analytic and
+        bounded.
+    median : float
+        eta at probability one half.
     """
 
     name: str
     latent_variance: float | None
+    strip: float
+    median: float = 0.0
 
     @abstractmethod
     def inverse(self, eta: np.ndarray) -> np.ndarray:
@@ -57,6 +66,10 @@ class Link(ABC):
     @abstractmethod
     def link(self, p: np.ndarray) -> np.ndarray:
         """eta with F(eta) = p."""
+
+    def averaged(self, eta: np.ndarray, sd: np.ndarray | float) -> np.ndarray:
+        """E F(eta + sd z), z ~ N(0, 1): probabilities averaged over a normal random effect."""
+        return normal_average(self.inverse, self.strip, eta, sd)
 
     @abstractmethod
     def log_derivatives(self, eta: np.ndarray, order: int) -> tuple[list, list]:

@@ -23,6 +23,7 @@ class Cauchit(SymmetricLink):
 
     name = "cauchit"
     latent_variance = None
+    strip = 1.0
 
     def inverse(self, eta: np.ndarray) -> np.ndarray:
         eta = np.asarray(eta, dtype=float)

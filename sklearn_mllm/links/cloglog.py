@@ -17,6 +17,8 @@ class Cloglog(Link):
 
     name = "cloglog"
     latent_variance = np.pi**2 / 6.0
+    strip = np.pi / 2.0
+    median = float(np.log(np.log(2.0)))
 
     def inverse(self, eta: np.ndarray) -> np.ndarray:
         return -np.expm1(-np.exp(np.minimum(eta, _LIMIT)))

@@ -19,6 +19,7 @@ class Logit(Link):
 
     name = "logit"
     latent_variance = np.pi**2 / 3.0
+    strip = np.pi
 
     def inverse(self, eta: np.ndarray) -> np.ndarray:
         return expit(eta)

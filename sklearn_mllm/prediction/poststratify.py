@@ -11,7 +11,6 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import expit, logit, ndtri
 
-from .marginal import marginal_probability
 from .probabilities import fixed_part
 
 __all__ = ["poststratify"]
@@ -178,9 +177,9 @@ def _cells(result, link, matrices):
         covariances[J:] = factor.covariance
         sharing.append((codes, z, covariances))
     sd = np.sqrt(new_variance)
-    p = marginal_probability(link, eta, sd)
+    p = link.averaged(eta, sd)
     h = 1e-4
-    slope = marginal_probability(link, eta + h, sd) - marginal_probability(link, eta - h, sd)
+    slope = link.averaged(eta + h, sd) - link.averaged(eta - h, sd)
     slope /= 2.0 * h
     sharing = [(codes, slope[:, None] * z, S) for codes, z, S in sharing]
     return p, slope[:, None] * gradient, sharing

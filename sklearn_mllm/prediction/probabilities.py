@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from ..result.fit_result import FitResult
-from .marginal import marginal_probability
 
 __all__ = ["decision_values", "probabilities", "random_part", "unseen_levels"]
 
@@ -75,7 +74,7 @@ def probabilities(
     p, q = link.inverse(eta), link.complement(eta)
     rows = np.flatnonzero(variance > 0.0)
     if rows.size:
-        p[rows] = marginal_probability(link, eta[rows], np.sqrt(variance[rows]))
+        p[rows] = link.averaged(eta[rows], np.sqrt(variance[rows]))
         q[rows] = 1.0 - p[rows]
     return p, q
 
@@ -97,5 +96,5 @@ def _parts(result, matrices, offset, prediction: str, unseen: str):
 def _averaged(link, eta, variance):
     p = link.inverse(eta)
     rows = np.flatnonzero(variance > 0.0)
-    p[rows] = marginal_probability(link, eta[rows], np.sqrt(variance[rows]))
+    p[rows] = link.averaged(eta[rows], np.sqrt(variance[rows]))
     return p

@@ -11,7 +11,6 @@ from sklearn.base import clone
 from sklearn_mllm import MixedLogisticClassifier
 from sklearn_mllm.datasets import load_contraception, load_toenail
 from sklearn_mllm.links import get_link
-from sklearn_mllm.prediction.marginal import marginal_probability
 
 SLOPES = "use ~ age + urban + ch + (1 + age | district)"
 
@@ -36,7 +35,7 @@ def test_marginal_probability_against_adaptive_integration(link, sd):
         "cloglog": lambda t: 1 - mpmath.exp(-mpmath.exp(t)),
         "cauchit": lambda t: mpmath.mpf(1) / 2 + mpmath.atan(t) / mpmath.pi,
     }[link]
-    ours = marginal_probability(get_link(link), eta, sd)
+    ours = get_link(link).averaged(eta, sd)
     for value, e in zip(ours, eta, strict=True):
         cuts = sorted({-12.0, 12.0, *np.clip([-e / sd, (-e - 3) / sd, (3 - e) / sd], -12, 12)})
         exact = mpmath.quad(

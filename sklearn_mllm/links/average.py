@@ -8,20 +8,19 @@ that, for an absolute error below 1e-10 at any standard deviation.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
-from scipy.special import ndtr
 
-__all__ = ["marginal_probability"]
+__all__ = ["normal_average"]
 
-#: Half-width of the strip in which each inverse link is analytic and bounded.
-_STRIP = {"logit": np.pi, "cloglog": np.pi / 2.0, "cauchit": 1.0}
 _DIGITS = 24.0
 _REACH = 6.8
 _CHUNK = 200_000
 
 
-def _nodes(link: str, sd: float) -> tuple[np.ndarray, np.ndarray]:
-    distance = _STRIP[link] / sd if sd > 0.0 else np.inf
+def _nodes(strip: float, sd: float) -> tuple[np.ndarray, np.ndarray]:
+    distance = strip / sd if sd > 0.0 else np.inf
     h = min(2.0 * np.pi * distance / _DIGITS, np.sqrt(2.0 * np.pi**2 / _DIGITS))
     half = int(np.ceil(_REACH / h))
     z = h * np.arange(-half, half + 1)
@@ -29,12 +28,17 @@ def _nodes(link: str, sd: float) -> tuple[np.ndarray, np.ndarray]:
     return z, w / w.sum()
 
 
-def marginal_probability(link, eta: np.ndarray, sd: np.ndarray | float) -> np.ndarray:
-    """Event probability averaged over N(0, sd^2) added to the predictor.
+def normal_average(
+    inverse: Callable, strip: float, eta: np.ndarray, sd: np.ndarray | float
+) -> np.ndarray:
+    """E F(eta + sd z), z ~ N(0, 1).
 
     Parameters
     ----------
-    link : Link
+    inverse : callable
+        F, of arrays of shape (m,).
+    strip : float
+        Half-width of the strip about the real line in which F is analytic and bounded.
     eta : ndarray of shape (n,)
     sd : float or ndarray of shape (n,)
 
@@ -45,20 +49,18 @@ def marginal_probability(link, eta: np.ndarray, sd: np.ndarray | float) -> np.nd
     sd = np.broadcast_to(np.asarray(sd, dtype=float), eta.shape)
     if not eta.size:
         return np.zeros(0)
-    if link.name == "probit":
-        return ndtr(eta / np.sqrt(1.0 + sd * sd))
     out = np.empty(eta.shape[0])
     largest = float(sd.max())
     if largest == 0.0:
-        return link.inverse(eta)
+        return inverse(eta)
     # one rule for rows whose standard deviations are within a factor of two
     scale = np.floor(np.log2(np.maximum(sd, 1e-3 * largest)))
     for value in np.unique(scale):
         rows = np.flatnonzero(scale == value)
-        z, w = _nodes(link.name, float(sd[rows].max()))
+        z, w = _nodes(strip, float(sd[rows].max()))
         size = max(1, _CHUNK // z.shape[0])
         for a in range(0, rows.shape[0], size):
             part = rows[a : a + size]
             grid = eta[part, None] + sd[part, None] * z
-            out[part] = link.inverse(grid.ravel()).reshape(grid.shape) @ w
+            out[part] = inverse(grid.ravel()).reshape(grid.shape) @ w
     return out
