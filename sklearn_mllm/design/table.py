@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-__all__ = ["Table", "is_frame", "make_table", "refuse_lazy"]
+__all__ = ["Table", "is_frame", "make_table", "pandas_frame", "refuse_lazy"]
 
 
 def is_frame(X) -> bool:
-    """Whether X has named columns (pandas, polars, or another frame that narwhals knows)."""
-    return hasattr(X, "columns") and hasattr(X, "__getitem__") and not isinstance(X, np.ndarray)
+    """Whether X has named columns (pandas, polars, dask, or another frame that narwhals knows)."""
+    # of the type: what a lazy frame has to work out is not asked for
+    return hasattr(type(X), "columns") and getattr(X, "ndim", 2) == 2
 
 
 def refuse_lazy(X, name: str) -> None:
@@ -28,6 +29,8 @@ class Table:
     columns : dict
         Name -> function that gives the column.
     n_rows : int
+    x_columns : tuple of str
+        Columns of X.
     group_columns : tuple of str
         Columns that came with `groups`.
     """
@@ -35,6 +38,7 @@ class Table:
     def __init__(self, n_rows: int, columns: dict[str, Callable]) -> None:
         self.n_rows = n_rows
         self.columns = columns
+        self.x_columns: tuple[str, ...] = tuple(columns)
         self.group_columns: tuple[str, ...] = ()
 
     def column(self, name: str):
@@ -88,7 +92,7 @@ def _from_narwhals(values):
     return objects
 
 
-def _frame_columns(X) -> tuple[int, dict]:
+def _frame_columns(X, wanted: Sequence[str] | None = None) -> tuple[int, dict]:
     """Number of rows, and a getter for each column of a frame."""
     if type(X).__module__.startswith("pandas"):
         labels = list(X.columns)
@@ -96,10 +100,30 @@ def _frame_columns(X) -> tuple[int, dict]:
         return len(X), {name: (lambda c=c: X[c]) for name, c in zip(names, labels)}
     import narwhals as nw
 
-    frame = nw.from_native(X, eager_only=True)
+    if nw.dependencies.is_dask_dataframe(X):
+        return _dask_columns(X, wanted)
+    try:
+        frame = nw.from_native(X, eager_only=True)
+    except TypeError as error:
+        raise ValueError(
+            f"{type(X).__module__}.{type(X).__name__} is no data frame whose rows can be read here; "
+            "turn it into a pandas or polars one"
+        ) from error
     names = _distinct([str(c) for c in frame.columns])
     return len(frame), {
         name: (lambda c=c: frame.get_column(c).to_native()) for name, c in zip(names, frame.columns)
+    }
+
+
+def _dask_columns(X, wanted: Sequence[str] | None) -> tuple[int, dict]:
+    """The wanted columns of a dask frame, computed together; others if they are asked for."""
+    labels = list(X.columns)
+    names = _distinct([str(c) for c in labels])
+    chosen = [c for c, name in zip(labels, names) if wanted is None or name in wanted]
+    frame = X[chosen or labels[:1]].compute()
+    return len(frame), {
+        name: (lambda c=c: (frame if c in frame.columns else X[[c]].compute())[c])
+        for name, c in zip(names, labels)
     }
 
 
@@ -118,9 +142,9 @@ def _array_columns(X, names: Sequence[str]) -> tuple[int, dict]:
     return n, {name: (lambda j=j: X[:, j]) for j, name in enumerate(names)}
 
 
-def _x_columns(X, feature_names: Sequence[str] | None) -> tuple[int, dict]:
+def _x_columns(X, feature_names: Sequence[str] | None, wanted) -> tuple[int, dict]:
     if is_frame(X):
-        return _frame_columns(X)
+        return _frame_columns(X, wanted)
     if not hasattr(X, "shape"):
         X = np.asarray(X)
     if X.ndim != 2:
@@ -189,7 +213,13 @@ def _same_length(n: int, m: int, name: str) -> None:
         )
 
 
-def make_table(X, groups=None, *, feature_names: Sequence[str] | None = None) -> Table:
+def make_table(
+    X,
+    groups=None,
+    *,
+    feature_names: Sequence[str] | None = None,
+    wanted: Sequence[str] | None = None,
+) -> Table:
     """Named columns of X and of groups.
 
     Parameters
@@ -200,6 +230,8 @@ def make_table(X, groups=None, *, feature_names: Sequence[str] | None = None) ->
         Columns of an array are called groups0, groups1, ...
     feature_names : sequence of str, optional
         Names of the columns of an array.
+    wanted : sequence of str, optional
+        Columns of a dask frame to compute at once; all of them by default.
 
     Returns
     -------
@@ -211,7 +243,7 @@ def make_table(X, groups=None, *, feature_names: Sequence[str] | None = None) ->
         Lengths that differ; two columns of one name; a column of groups that X has with other
         values.
     """
-    n, columns = _x_columns(X, feature_names)
+    n, columns = _x_columns(X, feature_names, wanted)
     table = Table(n, columns)
     if groups is not None:
         for name, get in _group_columns(groups, n).items():
@@ -223,6 +255,16 @@ def make_table(X, groups=None, *, feature_names: Sequence[str] | None = None) ->
             columns[name] = get
             table.group_columns += (name,)
     return table
+
+
+def pandas_frame(X):
+    """X, in any container or a dict of columns, as a pandas frame; an array's are x0, x1, ..."""
+    import pandas as pd
+
+    if isinstance(X, pd.DataFrame):
+        return X
+    table = make_table(pd.DataFrame(X) if isinstance(X, dict) else X)
+    return table.frame(table.x_columns)
 
 
 def _equal(a, b) -> bool:

@@ -42,9 +42,11 @@ def input_table(estimator, X, y, groups, *, reset: bool) -> Table:
     """
     refuse_lazy(X, "X")
     if is_frame(X):
-        if reset or _takes_all_columns(estimator, reset):
-            validate_data(estimator, X, skip_check_array=True, reset=reset)
-        table = make_table(X, groups)
+        wanted = _named_columns(estimator, reset)
+        table = make_table(X, groups, wanted=wanted)
+        if reset or wanted is None:
+            names = X if _is_pandas(X) else _names_only(table.x_columns)
+            validate_data(estimator, names, skip_check_array=True, reset=reset)
         if table.n_rows == 0:
             raise ValueError(
                 f"Found array with 0 sample(s) (shape={getattr(X, 'shape', None)}) while a minimum "
@@ -62,10 +64,14 @@ def input_table(estimator, X, y, groups, *, reset: bool) -> Table:
     return make_table(X, groups, feature_names=names)
 
 
-def _takes_all_columns(estimator, reset: bool) -> bool:
-    if not reset:
-        return estimator.spec_.parsed.has_dot
-    return estimator.formula is None or parse(estimator.formula).has_dot
+def _named_columns(estimator, reset: bool) -> tuple[str, ...] | None:
+    """Columns that the formula in force names; None when it takes all."""
+    if reset and estimator.formula is None:
+        return None
+    parsed = parse(estimator.formula) if reset else estimator.spec_.parsed
+    if parsed.has_dot:
+        return None
+    return (*parsed.response_columns, *parsed.columns, *parsed.grouping_columns)
 
 
 def _array_like(X):
@@ -83,6 +89,19 @@ def _array_like(X):
 
 def _holds_objects(X) -> bool:
     return isinstance(X, np.ndarray) and X.dtype.kind == "O"
+
+
+def _is_pandas(X) -> bool:
+    import pandas as pd
+
+    return isinstance(X, pd.DataFrame)
+
+
+def _names_only(names):
+    """A frame without rows: scikit-learn does not find the names of every frame there is."""
+    import pandas as pd
+
+    return pd.DataFrame(columns=list(names))
 
 
 def model_formula(estimator, table: Table) -> ParsedFormula:

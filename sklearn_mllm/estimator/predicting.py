@@ -6,8 +6,9 @@ import numpy as np
 from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import check_is_fitted
 
+from ..design.row_vectors import check_offset, check_weights
 from ..formula.columns import require
-from .checks import check_offset, check_parameters, check_weights
+from .checks import check_parameters
 from .intake import input_table, training_rows
 
 __all__ = ["PredictionMixin"]
@@ -126,7 +127,7 @@ class PredictionMixin:
         values = decision_values(
             self.result_, link, matrices, offset, self.prediction, self.unseen_groups
         )
-        values = values - _threshold(link)
+        values = values - link.median
         if matrices.rows is None:
             return values
         out = np.full(n, np.nan)
@@ -229,7 +230,7 @@ class PredictionMixin:
         rows = slice(None) if matrices.rows is None else matrices.rows
         for name, values in columns.items():
             frame.loc[frame.index[rows], name] = values
-        if hasattr(X, "index") and len(X) == n:
+        if isinstance(X, pd.DataFrame):
             frame.index = X.index
         return frame
 
@@ -306,9 +307,9 @@ class PredictionMixin:
         """
         from copy import copy
 
+        from ..design.response import learn_response
         from ..links import get_link
         from ..prediction.update import updated_result
-        from .fitting import learn_response
 
         check_is_fitted(self, "result_")
         table = input_table(self, X, y, groups, reset=False)
@@ -330,8 +331,3 @@ def _joint_offset(matrices, offset):
     if own is None:
         return offset
     return own if offset is None else own + offset
-
-
-def _threshold(link) -> float:
-    """Linear predictor at probability one half."""
-    return 0.0 if link.name != "cloglog" else float(np.log(np.log(2.0)))

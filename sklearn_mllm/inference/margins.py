@@ -174,8 +174,8 @@ class _Design:
     """Probabilities of fixed rows as a function of the coefficients."""
 
     def __init__(self, model, frame, prediction: str, groups=None, offset=None) -> None:
+        from ..design.row_vectors import check_offset
         from ..design.table import make_table
-        from ..estimator.checks import check_offset
         from ..links import get_link
 
         result = model.result_
@@ -203,27 +203,20 @@ class _Design:
                     self.variance += np.einsum("na,ab,nb->n", Z, S, Z, optimize=True)
 
     def __call__(self, beta: np.ndarray) -> np.ndarray:
-        from ..prediction.marginal import marginal_probability
-
         eta = self.X @ beta
         if self.offset is not None:
             eta = eta + self.offset
         if not self.variance.any():
             return self.link.inverse(eta)
-        return marginal_probability(self.link, eta, np.sqrt(self.variance))
+        return self.link.averaged(eta, np.sqrt(self.variance))
 
 
 def _frame(X):
-    import pandas as pd
-
-    from ..design.table import is_frame, make_table
+    from ..design.table import is_frame, pandas_frame
 
     if not is_frame(X):
         raise ValueError("X must be a data frame with the columns of the formula")
-    if isinstance(X, pd.DataFrame):
-        return X
-    table = make_table(X)
-    return table.frame(list(table.columns))
+    return pandas_frame(X)
 
 
 def _variables(model, frame, variables) -> list[str]:

@@ -7,9 +7,11 @@ import warnings
 from importlib import import_module
 from importlib.util import find_spec
 
+import dask.dataframe
 import numpy as np
 import pandas as pd
 import polars
+import pyarrow
 import pytest
 import sklearn
 from sklearn.base import clone
@@ -227,11 +229,25 @@ def test_groups_argument_equals_column(women):
     assert frame.n_groups_ == {"urban:district": 102}
 
 
-def test_polars(women):
-    frame = polars.DataFrame({name: women[name].to_list() for name in women})
+@pytest.mark.parametrize("library", ["polars", "pyarrow", "dask"])
+def test_frames_of_other_libraries(library, women, fitted):
+    plain = women.astype({"use": str, "urban": str, "ch": str})
+    frame = {
+        "polars": lambda: polars.DataFrame({name: plain[name].to_list() for name in plain}),
+        "pyarrow": lambda: pyarrow.table({name: plain[name].to_list() for name in plain}),
+        "dask": lambda: dask.dataframe.from_pandas(women, npartitions=3),
+    }[library]()
     model = MixedLogisticClassifier(M_05).fit(frame, frame["use"])
-    assert model.log_likelihood_ == pytest.approx(-1177.23725910735, abs=1e-6)
-    assert model.predict(frame).shape == (1934,)
+    assert model.log_likelihood_ == pytest.approx(fitted.log_likelihood_, abs=1e-9)
+    assert model.feature_names_in_.tolist() == women.columns.tolist()
+    probabilities = fitted.predict_proba(women)
+    np.testing.assert_allclose(model.predict_proba(frame), probabilities, atol=1e-9)
+    # models of one library predict rows of another
+    np.testing.assert_allclose(model.predict_proba(women), probabilities, atol=1e-9)
+    interval = model.predict_interval(frame)
+    np.testing.assert_allclose(interval["probability"], probabilities[:, 1], atol=1e-9)
+    # without the response, and by the left side of the formula
+    assert model.fit(frame).predict_proba(frame).shape == (1934, 2)
 
 
 def test_confusion_matrix_of_the_tutorial(women, fitted):

@@ -3,8 +3,10 @@
 import subprocess
 import sys
 
+import dask.dataframe as dd
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 from scipy import sparse
 
@@ -65,6 +67,34 @@ def test_columns_are_read_only_when_used():
     ModelSpec.learn(parse("~ a"), table)
 
 
+def test_dask_frames():
+    """The wanted columns of every partition are computed once, together, in order."""
+    frame = pd.DataFrame({"a": np.arange(9.0), "b": list("qpqpqpqpq"), "c": np.ones(9)})
+    parts = []
+
+    def load(part):
+        parts.append(list(part.columns))
+        return part
+
+    lazy = dd.from_pandas(frame, npartitions=3).map_partitions(load, meta=frame.iloc[:0])
+    table = make_table(lazy, wanted=["a", "b", "unknown"])
+    assert len(parts) == 3 and table.n_rows == 9 and list(table.columns) == ["a", "b", "c"]
+    np.testing.assert_array_equal(table.column("a"), frame["a"])
+    assert table.column("b").tolist() == frame["b"].tolist()
+    assert len(parts) == 3
+    np.testing.assert_array_equal(table.column("c"), frame["c"])
+    # no column is wanted: one tells the number of rows
+    assert make_table(lazy, groups=lazy["b"], wanted=[]).n_rows == 9
+
+
+def test_frames_that_cannot_be_read():
+    class Strange:
+        columns = ("a",)
+
+    with pytest.raises(ValueError, match=r"Strange is no data frame.*pandas or polars"):
+        make_table(Strange())
+
+
 def test_names_become_text():
     table = make_table(pd.DataFrame({0: [1.0], "a": [2.0], ("b", 1): [3.0]}))
     assert list(table.columns) == ["0", "a", "('b', 1)"]
@@ -76,7 +106,6 @@ def test_names_become_text():
 
 
 def test_polars_without_arrow():
-    pl = pytest.importorskip("polars")
     frame = pl.DataFrame(
         {
             "x": [1.0, 2.0, None, 4.0],
@@ -169,7 +198,6 @@ def test_groups_as_rows_of_a_list():
 
 
 def test_polars_groups():
-    pl = pytest.importorskip("polars")
     assert list(make_table(VALUES, pl.Series("s", ["a", "b", "b"])).column("groups")) == list("abb")
     table = make_table(VALUES, pl.DataFrame({"s": [1, 2, 2]}))
     assert table.group_columns == ("s",)
@@ -228,7 +256,6 @@ def test_labels(y, classes, events):
 
 
 def test_polars_labels():
-    pl = pytest.importorskip("polars")
     found, y01 = encode_response(pl.Series(["b", "a", "b"]))
     assert found.tolist() == ["a", "b"] and y01.tolist() == [1, 0, 1]
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import joblib
 import numpy as np
+import pandas as pd
 import pytest
+from distributed import Client
 
 from sklearn_mllm import MixedLogisticClassifier, confidence_intervals
 from sklearn_mllm.datasets import load_contraception
@@ -54,3 +57,15 @@ def test_bootstrap_refuses_other_data():
         confidence_intervals(
             model, women.assign(age=women["age"] * 2.0), method="bootstrap", n_samples=2
         )
+
+
+def test_replicates_on_a_cluster():
+    """The workers of a dask cluster draw the same replicates."""
+    women = load_contraception().frame
+    model = MixedLogisticClassifier("use ~ age + (1 | district)").fit(women)
+    options = {"method": "bootstrap", "n_samples": 6, "random_state": 0}
+    here = confidence_intervals(model, women, **options)
+    with Client(processes=False, n_workers=1, threads_per_worker=2, dashboard_address=None):
+        with joblib.parallel_config(backend="dask"):
+            there = confidence_intervals(model, women, **options)
+    pd.testing.assert_frame_equal(there, here)

@@ -11,7 +11,6 @@ __all__ = [
     "counts",
     "display_level",
     "event_name",
-    "frame_of",
     "levels_of",
     "predicting",
 ]
@@ -25,24 +24,6 @@ def predicting(model, prediction: str):
     out = copy(model)
     out.prediction = prediction
     return out
-
-
-def frame_of(X):
-    """X as a pandas frame; columns of an array are x0, x1, ..."""
-    import pandas as pd
-
-    if isinstance(X, pd.DataFrame):
-        return X
-    if isinstance(X, dict):
-        return pd.DataFrame(X)
-    if hasattr(X, "to_pandas"):
-        return X.to_pandas()
-    if hasattr(X, "toarray"):
-        X = X.toarray()
-    X = np.asarray(X)
-    if X.ndim != 2:
-        raise ValueError(f"X must be a data frame or a 2-d array, got shape {X.shape}")
-    return pd.DataFrame(X, columns=[f"x{i}" for i in range(X.shape[1])])
 
 
 def check_columns(frame, names, argument: str) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ._data import check_columns, counts, event_name, frame_of
+from ...design.table import pandas_frame
+from ._data import check_columns, counts, event_name
 from ._figure import COLORS, GREY, finish, keep_axes, make_axes
 
 __all__ = ["CalibrationByGroupDisplay"]
@@ -105,7 +106,7 @@ class CalibrationByGroupDisplay:
         from sklearn.utils.validation import check_is_fitted
 
         check_is_fitted(model, "result_")
-        frame = frame_of(X)
+        frame = pandas_frame(X)
         if by is None:
             terms = model.spec_.parsed.random
             if terms and set(terms[0].grouping) <= set(frame.columns):

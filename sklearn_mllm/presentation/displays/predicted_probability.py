@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from ...design.table import pandas_frame
 from ._data import (
     check_columns,
     counts,
     display_level,
     event_name,
-    frame_of,
     levels_of,
     predicting,
 )
@@ -132,7 +132,7 @@ class PredictedProbabilityDisplay:
         if prediction not in ("typical", "marginal"):
             raise ValueError(f"prediction must be 'typical' or 'marginal', got {prediction!r}")
         model = predicting(model, prediction)
-        frame = frame_of(X)
+        frame = pandas_frame(X)
         values = dict(by) if isinstance(by, dict) else {}
         by = (by,) if isinstance(by, str) else tuple(by)
         if len(by) > 2:

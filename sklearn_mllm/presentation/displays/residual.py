@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ._data import check_columns, counts, frame_of, predicting
+from ...design.table import pandas_frame
+from ._data import check_columns, counts, predicting
 from ._figure import COLORS, GREY, finish, keep_axes, make_axes, merged
 
 __all__ = ["ResidualDisplay"]
@@ -127,7 +128,7 @@ class ResidualDisplay:
             raise ValueError(f"n_samples must be at least 1, got {n_samples!r}")
         model = predicting(model, "marginal" if new_effects else "conditional")
         generator = check_random_state(random_state)
-        frame = frame_of(X)
+        frame = pandas_frame(X)
         successes, trials = counts(model, frame, y)
         predicted = model.predict_proba(X, groups, offset=offset)[:, 1]
         known = ~np.isnan(predicted + successes + trials)
@@ -216,8 +217,8 @@ class ResidualDisplay:
 
 def _simulated(model, frame, groups, offset, trials, n_samples, generator, new_effects):
     """Complete rows, and events drawn for the trials of each: (m,), (m, n_samples)."""
+    from ...design.row_vectors import check_offset
     from ...design.table import make_table
-    from ...estimator.checks import check_offset
     from ...links import get_link
     from ...prediction.simulation import simulate_events
 

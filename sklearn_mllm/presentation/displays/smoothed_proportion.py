@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ._data import check_columns, counts, display_level, event_name, frame_of, levels_of
+from ...design.table import pandas_frame
+from ._data import check_columns, counts, display_level, event_name, levels_of
 from ._figure import COLORS, finish, keep_axes, legend, make_axes, merged
 
 __all__ = ["SmoothedProportionDisplay"]
@@ -99,7 +100,7 @@ class SmoothedProportionDisplay:
         SmoothedProportionDisplay
             Drawn.
         """
-        frame = frame_of(X)
+        frame = pandas_frame(X)
         if isinstance(y, str):
             check_columns(frame, [y], "y")
             y = frame[y]
@@ -155,7 +156,7 @@ class SmoothedProportionDisplay:
         SmoothedProportionDisplay
             Drawn.
         """
-        frame = frame_of(X)
+        frame = pandas_frame(X)
         frame, happened = _single_trials(frame, *counts(model, frame, y))
         made = cls._make(frame, happened, feature, by, panel, event_name(model), frac, grid)
         return made.plot(ax=ax, **kwargs)
