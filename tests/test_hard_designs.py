@@ -14,6 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn_mllm import MixedLogisticClassifier
 from sklearn_mllm.inference.refit import training_problem
 from sklearn_mllm.objective.laplace import LaplaceObjective
+from sklearn_mllm.optimizer.fit import fit_problem
 
 REFERENCE = json.loads((Path(__file__).parent / "reference" / "hard" / "designs.json").read_text())
 NAMES = {f"{case['kind']}:{case['seed']}": case for case in REFERENCE["designs"]}
@@ -117,7 +118,32 @@ def test_a_warm_start_is_not_left_for_less():
     assert before == pytest.approx(NAMES["crossed:669"]["log_likelihood"], abs=1e-6)
 
 
-@pytest.mark.parametrize("name", ["crossed:16", "nested_crossed:462", "slope:513", "crossed:2390"])
+@pytest.mark.parametrize(
+    ("name", "most"), [("crossed:5005", 45), ("nested_crossed:5164", 45), ("nested:5011", 55)]
+)
+def test_a_variance_at_zero_is_not_climbed_for_again_and_again(name, most):
+    """The second climb ends on the known maximum's slope; zero itself needs no new Hessian."""
+    design = drawn(name)
+    model, _ = fit(design)
+    refitter = training_problem(model, design.frame, None, None, design.weights, design.offset)
+    outcome = fit_problem(refitter.build.problem, refitter.link)
+    assert outcome.maximum.value + refitter.constant == pytest.approx(model.log_likelihood_)
+    assert not outcome.free.all()
+    assert outcome.objective.n_evaluations <= most
+
+
+def test_a_maximum_beyond_the_one_at_zero_is_found():
+    """At zero, where the first climb ends, the log-likelihood is -21.62."""
+    design = drawn("row_effect:5112")
+    model, alarms = fit(design)
+    assert not alarms
+    assert model.log_likelihood_ == pytest.approx(-18.31387, abs=1e-4)
+    assert model.variance_components_["std_dev"].to_numpy() == pytest.approx([0.0, 7.905], rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    "name", ["crossed:16", "nested_crossed:462", "slope:513", "crossed:2390", "nested:2464"]
+)
 def test_standard_errors_are_those_at_the_estimate(name):
     """Against differences of the gradient there, with modes all but exact."""
     design = drawn(name)

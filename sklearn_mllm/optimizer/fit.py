@@ -117,6 +117,7 @@ def ascend(
         tight_tol=BASE_MODE_TOL if one_sided else TIGHT_MODE_TOL,
         dear=dear,
         trusted=trusted,
+        pivots=objective.problem.p + np.flatnonzero(objective.layout.diagonal),
     )
     if maximum.tangent is None and trusted and isinstance(objective, LaplaceObjective):
         maximum = replace(maximum, tangent=mode_tangents(objective))
@@ -334,6 +335,8 @@ def _search_by_approximation(objective, start, negative_hessian, settings: dict,
 
 #: Standard deviation (on the scale of the predictor) below which zero is tried.
 NEAR_ZERO = 0.05
+#: Move of a pivot to zero that leaves the Hessian as it is, but for the square of this.
+SAME_HESSIAN = 1e-3
 #: Standard deviation on the same scale above which another maximum is looked for.
 HUGE_SD = 8.0
 #: Where that climb begins.
@@ -357,8 +360,13 @@ def _settle_boundary(objective, maximum: Maximum, free: np.ndarray, settings: di
         phi, held = rotate_to_zero(layout, maximum.phi, p, t)
         trial_free = free.copy()
         trial_free[p + np.array(held)] = False
+        # the likelihood is even in a pivot: so near to zero the Hessian is that at zero
+        same = np.abs(phi - maximum.phi).max() < SAME_HESSIAN and maximum.finished
+        objective.u, objective.tangent = maximum.modes, None
         try:
-            candidate = ascend(objective, phi, trial_free, None, **settings)
+            candidate = ascend(
+                objective, phi, trial_free, -maximum.hessian, trusted=same, **settings
+            )
         except NotFinite:
             continue
         slack = 1e-7 * max(1.0, abs(maximum.value)) ** 0.5
@@ -387,14 +395,16 @@ def _second_look(objective, start: np.ndarray, maximum: Maximum, free: np.ndarra
         looks.append((maximum.phi[:p], FAR_SD))
     best, best_free = maximum, free
     for beta, sd in looks:
-        phi, A = np.concatenate([beta, np.where(layout.diagonal, sd, 0.0)]), None
+        phi, A = np.concatenate([beta, np.where(layout.diagonal, sd, 0.0)]), -maximum.hessian
         if sd == FAR_SD and not has_closed_form(objective) and not joint:
             phi, A = _joint_start(objective, phi, False)
         everything = np.ones_like(free)
         try:
-            other = ascend(objective, phi, everything, A, **settings)
+            other = ascend(
+                objective, phi, everything, A, progress=_watch(layout, best, p), **settings
+            )
             other, other_free = _settle_boundary(objective, other, everything, settings)
-        except NotFinite:
+        except (NotFinite, SameHill):
             continue
         steps = other.n_steps + best.n_steps
         if other.value > best.value + 1e-6:
@@ -402,6 +412,40 @@ def _second_look(objective, start: np.ndarray, maximum: Maximum, free: np.ndarra
         best = replace(best, n_steps=steps)
     return_to(objective, best)
     return best, best_free
+
+
+class SameHill(Exception):
+    """A climb has come to the slope of a maximum that is known."""
+
+
+#: Log-likelihood below a maximum within which its quadratic is compared with the likelihood, and how
+#: well they must agree.
+HILL_DROP, HILL_ERROR = 0.5, 0.2
+
+
+def _watch(layout, known: Maximum, p: int) -> Callable:
+    """Progress of a climb that ends it where the quadratic about a known maximum tells its height."""
+
+    def watch(objective, step: int, phi: np.ndarray, value: float, gain: float) -> None:
+        drop = known.value - value
+        if not (known.finished and 0.0 <= drop < HILL_DROP):
+            return
+        move = _upright(layout, phi, p) - _upright(layout, known.phi, p)
+        expected = -0.5 * float(move @ known.hessian @ move)
+        if abs(drop - expected) < HILL_ERROR * drop + 1e-6:
+            raise SameHill
+
+    return watch
+
+
+def _upright(layout, phi: np.ndarray, p: int) -> np.ndarray:
+    """The same covariances with no pivot below zero."""
+    theta = phi[p:]
+    down = np.zeros((len(layout.terms), int(layout.col.max(initial=0)) + 1), dtype=bool)
+    pivots = np.flatnonzero(layout.diagonal)
+    down[layout.term_of[pivots], layout.col[pivots]] = theta[pivots] < 0.0
+    flipped = np.where(down[layout.term_of, layout.col], -theta, theta)
+    return np.concatenate([phi[:p], flipped])
 
 
 def rotate_to_zero(layout, phi: np.ndarray, p: int, t: int) -> tuple[np.ndarray, list[int]]:

@@ -6,7 +6,7 @@ Hessian: it has the units of the log-likelihood and does not change with the sca
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,6 +43,9 @@ CLOSE_STEPS, LONG_CLIMB = 3, 25
 #: Smallest eigenvalue of the scaled negative Hessian below which the curvature along a ridge changes
 #: so fast that the Hessian is taken again after the last step.
 RIDGE = 0.01
+#: The same where that step moved a pivot by more than this share: the likelihood is even in it, and next
+#: to zero its curvature changes on the scale of the pivot itself (of this size at least: fewer matter little).
+PIVOT_MOVE, PIVOT_SIZE = 1e-3, 0.1
 #: Rise in log-likelihood that counts as none, four steps in a row.
 IDLE_RISE = 1e-7
 
@@ -114,6 +117,7 @@ def maximize(
     tight_tol: float = TIGHT_MODE_TOL,
     dear: bool = False,
     trusted: bool = False,
+    pivots: Sequence[int] = (),
 ) -> Maximum:
     """Climb from `start` until the expected further gain is below `tol`.
 
@@ -141,6 +145,8 @@ def maximize(
         without one.
     trusted : bool
         Whether `negative_hessian` is as good as exact near `start`.
+    pivots : sequence of int
+        Parameters in which the likelihood is even.
     """
     index = np.flatnonzero(free)
     block = np.ix_(index, index)
@@ -222,10 +228,17 @@ def maximize(
         H, tangent = hessian()
         step = np.zeros_like(phi)
         step[index], gain, _ = newton_step(-H[block], current.gradient[index])
-    elif taken_at is not None and taken_at is not phi and not dear and _has_ridge(-H[block]):
-        current = evaluate(phi, tight_tol)
-        H, tangent = hessian()
+    elif taken_at is not None and taken_at is not phi and not dear:
+        if _pivot_moved(taken_at, phi, pivots) or _has_ridge(-H[block]):
+            current = evaluate(phi, tight_tol)
+            H, tangent = hessian()
     return Maximum(phi, current.gradient, current.value, H, tangent, step, gain, n_steps, finished)
+
+
+def _pivot_moved(before: np.ndarray, after: np.ndarray, pivots: Sequence[int]) -> bool:
+    at = np.array(pivots, dtype=np.intp)
+    size = np.maximum(np.abs(after[at]), PIVOT_SIZE)
+    return bool((np.abs(after - before)[at] > PIVOT_MOVE * size).any())
 
 
 def _has_ridge(negative_hessian: np.ndarray) -> bool:
