@@ -9,7 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 from ..design.row_vectors import check_offset, check_weights
 from ..formula.columns import require
 from .checks import check_parameters
-from .intake import input_table, training_rows
+from .intake import input_table, training_rows, trials_of
 
 __all__ = ["PredictionMixin"]
 
@@ -25,9 +25,12 @@ class PredictionMixin:
         table = input_table(self, X, None, groups, reset=False)
         offset = check_offset(offset, table.n_rows)
         if prediction == "conditional":
+            names = self.spec_.parsed.grouping_columns
+            apart = set(names) - {*table.columns, *getattr(self, "feature_names_in_", ())}
             require(
-                table, self.spec_.parsed.grouping_columns, "grouping factor",
-                "; prediction='typical' and prediction='marginal' do without it",
+                table, names, "grouping factor",
+                ("; pass groups=, as in fit" if apart else "")
+                + "; prediction='typical' and prediction='marginal' do without it",
             )  # fmt: skip
         matrices = self.spec_.replay(
             table,
@@ -234,7 +237,9 @@ class PredictionMixin:
             frame.index = X.index
         return frame
 
-    def simulate(self, X, groups=None, *, n_samples=1, random_state=None, new_effects=False):
+    def simulate(
+        self, X, groups=None, *, n_samples=1, random_state=None, new_effects=False, offset=None
+    ):
         """Draw new responses from the fitted model.
 
         Parameters
@@ -249,26 +254,45 @@ class PredictionMixin:
             Of the draws.
         new_effects : bool, default=False
             Draw the random effects anew from their distribution, instead of leaving those of
-            known levels at their modes. Levels not seen always draw theirs.
+            known levels at their modes. Each level not seen always draws its own, for all of its
+            rows.
+        offset : array-like of shape (n,), optional
+            Known part of the linear predictor.
 
         Returns
         -------
         ndarray of shape (n, n_samples)
-            Class labels.
+            Class labels; for counts (`cbind` in the formula) the successes among as many trials
+            as each row of X has.
+
+        Examples
+        --------
+        >>> from sklearn_mllm import MixedLogisticClassifier
+        >>> from sklearn_mllm.datasets import load_cbpp
+        >>> herds = load_cbpp().frame
+        >>> formula = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
+        >>> model = MixedLogisticClassifier(formula).fit(herds)
+        >>> draws = model.simulate(herds, n_samples=3, random_state=0)
+        >>> draws.shape, bool((draws <= herds[["size"]].to_numpy()).all())
+        ((56, 3), True)
         """
         from ..links import get_link
         from ..prediction.simulation import simulate_events
 
+        check_is_fitted(self, "result_")
         if n_samples < 1:
             raise ValueError(f"n_samples must be at least 1, got {n_samples!r}")
-        _, matrices, offset = self._replay(X, groups, None, prediction="conditional")
+        table = input_table(self, X, None, groups, reset=False)
+        offset = check_offset(offset, table.n_rows)
+        trials = trials_of(self.spec_.parsed, table)
+        _, matrices = self.spec_.extend(table, missing=self.missing)
         if matrices.rows is not None:
             raise ValueError("simulate needs complete rows; drop those with missing values first")
         events = simulate_events(
-            self.result_, get_link(self.result_.link), matrices, offset,
-            n_samples=n_samples, random_state=random_state, new_effects=new_effects,
+            self.result_, get_link(self.result_.link), matrices, _joint_offset(matrices, offset),
+            n_samples=n_samples, random_state=random_state, new_effects=new_effects, trials=trials,
         )  # fmt: skip
-        return self.classes_[events]
+        return self.classes_[events] if trials is None else events
 
     def update_groups(self, X, y=None, groups=None, sample_weight=None, offset=None):
         """A copy that knows the random effects of the groups in these rows.

@@ -23,9 +23,9 @@ def simulate_events(
 ) -> np.ndarray:
     """0/1 draws, or events among the `trials` of each row; shape (n, n_samples).
 
-    Known levels keep their modes unless `new_effects`; each unknown level of a factor draws one
-    effect per sample, shared by its rows where the rows tell levels apart (they carry code -1, so
-    rows of unknown levels of one factor draw independently).
+    Known levels keep their modes unless `new_effects`. Codes beyond the known levels (as
+    `ModelSpec.extend` gives) are new levels: each draws its effects once per sample, for all of
+    its rows.
     """
     from sklearn.utils import check_random_state
 
@@ -37,18 +37,12 @@ def simulate_events(
     for sample in range(n_samples):
         eta = base.copy()
         for term_result, term, root in zip(result.terms, matrices.random, roots, strict=True):
-            factor = result.factors[term_result.factor]
-            J, k = factor.modes.shape[0], len(term.effects)
-            known = term.codes >= 0
-            if new_effects:
-                effects = generator.standard_normal((J, k)) @ root.T
-            else:
-                effects = factor.modes[:, term_result.start : term_result.start + k]
-            b = effects[np.maximum(term.codes, 0)]
-            if not known.all():
-                unknown = np.flatnonzero(~known)
-                b = np.array(b)
-                b[unknown] = generator.standard_normal((unknown.size, k)) @ root.T
+            k = len(term.effects)
+            modes = result.factors[term_result.factor].modes
+            kept = 0 if new_effects else len(modes)
+            known = modes[:kept, term_result.start : term_result.start + k]
+            fresh = generator.standard_normal((len(term.levels) - kept, k)) @ root.T
+            b = np.concatenate([known, fresh])[term.codes]
             eta += b[:, 0] if term.Z is None else np.einsum("na,na->n", b, term.Z)
         probability = link.inverse(eta)
         if trials is None or (trials == 1).all():

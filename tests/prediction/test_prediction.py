@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import mpmath
 import numpy as np
 import pandas as pd
@@ -9,7 +11,7 @@ import pytest
 from sklearn.base import clone
 
 from sklearn_mllm import MixedLogisticClassifier
-from sklearn_mllm.datasets import load_contraception, load_toenail
+from sklearn_mllm.datasets import load_cbpp, load_contraception, load_toenail
 from sklearn_mllm.links import get_link
 
 SLOPES = "use ~ age + urban + ch + (1 + age | district)"
@@ -151,6 +153,40 @@ def test_simulation(women, fitted):
     assert np.array_equal(draws, again)
     fresh = fitted.simulate(women, n_samples=1, random_state=1, new_effects=True)
     assert not np.array_equal(fresh[:, 0], draws[:, 0])
+
+
+def test_rows_of_a_new_group_share_its_simulated_effect(women):
+    """Two rows of one new group agree more often than rows of two, as its effect is one."""
+    model = MixedLogisticClassifier("use ~ age + (1 | district)").fit(women)
+    sd = 3.0
+    term = replace(model.result_.terms[0], covariance=np.array([[sd**2]]))
+    model.result_ = replace(model.result_, terms=(term,))
+    rows = women.iloc[[0, 0, 0, 0]].assign(district=[901, 901, 902, 902], age=0.0)
+    a, b, c, _ = model.simulate(rows, n_samples=4000, random_state=0) == "Y"
+    effects = np.random.default_rng(0).normal(scale=sd, size=200_000)
+    p = 1 / (1 + np.exp(-model.fixed_effects_.loc["Intercept", "estimate"] - effects))
+    together = np.mean(p**2 + (1 - p) ** 2)
+    apart = np.mean(p) ** 2 + np.mean(1 - p) ** 2
+    assert np.mean(a == b) == pytest.approx(together, abs=0.03)
+    assert np.mean(a == c) == pytest.approx(apart, abs=0.03)
+
+
+def test_simulated_counts_have_the_trials_of_their_rows():
+    herds = load_cbpp().frame
+    model = MixedLogisticClassifier("cbind(incidence, size - incidence) ~ period + (1 | herd)")
+    draws = model.fit(herds).simulate(herds, n_samples=400, random_state=0)
+    size = herds["size"].to_numpy()
+    p = model.predict_proba(herds)[:, 1]
+    assert (draws <= size[:, None]).all()
+    z = (draws.mean(axis=1) - size * p) / np.sqrt(size * p * (1 - p) / 400)
+    assert np.mean(z**2) == pytest.approx(1.0, abs=0.5)
+    with pytest.raises(ValueError, match=r"'size'.*how many trials"):
+        model.simulate(herds.drop(columns="size"))
+
+
+def test_simulation_with_an_offset(women):
+    model = MixedLogisticClassifier("use ~ age + (1 | district)").fit(women, offset=0.0)
+    assert (model.simulate(women.head(20), offset=50.0) == "Y").all()
 
 
 def test_update_groups_finds_the_modes_of_new_groups(women):

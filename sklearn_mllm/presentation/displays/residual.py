@@ -222,7 +222,7 @@ def _simulated(model, frame, groups, offset, trials, n_samples, generator, new_e
     from ...links import get_link
     from ...prediction.simulation import simulate_events
 
-    matrices = model.spec_.replay(make_table(frame, groups), missing=model.missing)
+    _, matrices = model.spec_.extend(make_table(frame, groups), missing=model.missing)
     rows = np.arange(len(frame)) if matrices.rows is None else np.asarray(matrices.rows)
     offset = check_offset(offset, len(frame))
     if offset is not None:
