@@ -9,23 +9,26 @@ from scipy.stats import chi2 as chi2_distribution
 __all__ = ["compare_models"]
 
 
-def compare_models(*models):
+def compare_models(*models, **named):
     """Compare models fitted to the same data, smallest first, each against the one before it.
 
     Parameters
     ----------
     *models : MixedLogisticClassifier
         Two or more fitted models.
+    **named : MixedLogisticClassifier
+        Fitted models by name, as ``compare_models(m_1=m_1, m_2=m_2)``.
 
     Returns
     -------
     DataFrame
-        Index: the formulas. Columns n_parameters, aic, bic, log_likelihood, deviance, chi2, df,
-        p_value (as R's `anova`), and p_value_boundary: where random effects were added and nothing
-        else, zero lies on the boundary of their variances' range, and the statistic follows a
-        mixture of chi-squares (Self & Liang 1987, JASA 82): df - 1 and df degrees of freedom, half
-        each, for one more effect; binomial weights for several without correlations. `.attrs`
-        has a note on it. Models of different links are not nested: they get no test.
+        Index: the names, or else the formulas. Columns n_parameters, aic, bic, log_likelihood,
+        deviance, chi2, df, p_value (as R's `anova`), and p_value_boundary: where random effects
+        were added and nothing else, zero lies on the boundary of their variances' range, and the
+        statistic follows a mixture of chi-squares (Self & Liang 1987, JASA 82): df - 1 and df
+        degrees of freedom, half each, for one more effect; binomial weights for several without
+        correlations. `.attrs` has a note on it. Models of different links are not nested: they get
+        no test.
 
     Raises
     ------
@@ -39,20 +42,25 @@ def compare_models(*models):
     >>> women = load_contraception().frame
     >>> m_1 = MixedLogisticClassifier("use ~ age + (1 | district)").fit(women)
     >>> m_2 = MixedLogisticClassifier("use ~ age + urban + (1 | district)").fit(women)
-    >>> int(compare_models(m_1, m_2)["df"].iloc[1])
-    1
+    >>> compare_models(m_1=m_1, m_2=m_2)[["aic", "deviance", "chi2", "df", "p_value"]].round(4)
+               aic   deviance     chi2   df  p_value
+    m_1  2537.9269  2531.9269      NaN  NaN      NaN
+    m_2  2508.3925  2500.3925  31.5344  1.0      0.0
     """
     import pandas as pd
     from sklearn.utils.validation import check_is_fitted
 
-    if len(models) < 2:
-        raise ValueError("compare_models takes two models or more")
-    for model in models:
+    entries = [(None, model) for model in models] + list(named.items())
+    if len(entries) < 2:
+        raise ValueError(
+            "compare_models takes two models or more, one after the other: compare_models(m_1, m_2)"
+        )
+    for _, model in entries:
         check_is_fitted(model, "result_")
-    first = models[0]
-    for model in models[1:]:
-        _check_same_data(first, model)
-    ordered = sorted(models, key=lambda m: m.df_model_)
+    for _, model in entries[1:]:
+        _check_same_data(entries[0][1], model)
+    entries.sort(key=lambda entry: entry[1].df_model_)
+    ordered = [model for _, model in entries]
     rows = []
     for place, model in enumerate(ordered):
         row = {
@@ -79,7 +87,8 @@ def compare_models(*models):
                         smaller.result_, model.result_, max(statistic, 0.0)
                     )
         rows.append(row)
-    table = pd.DataFrame(rows, index=[m.spec_.parsed.text for m in ordered])
+    labels = [m.spec_.parsed.text if name is None else name for name, m in entries]
+    table = pd.DataFrame(rows, index=labels)
     if table["p_value_boundary"].notna().any():
         table.attrs["note"] = (
             "p_value takes the variances tested as free to be negative, and is too large; "

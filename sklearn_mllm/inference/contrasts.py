@@ -18,10 +18,10 @@ def contrast(model, weights, *, value=0.0, level: float = 0.95, covariance=None)
     ----------
     model : MixedLogisticClassifier
         Fitted.
-    weights : dict, array-like of shape (p,) or (r, p), or data frame
+    weights : dict, str, list of str, array-like of shape (p,) or (r, p), or data frame
         One combination: a dict of coefficient name -> weight (others are 0), or p numbers. Several:
         a matrix with p columns, a data frame whose columns are coefficients, or a dict of
-        label -> dict or p numbers.
+        label -> dict or p numbers. A name, or a list of names: these coefficients.
     value : float or array-like of shape (r,), default=0
         What the combinations are under the null hypothesis.
     level : float, default=0.95
@@ -121,6 +121,10 @@ def covariance_matrix(result, covariance=None) -> np.ndarray:
 
 def _weight_matrix(weights, names: tuple[str, ...]) -> tuple[list, np.ndarray]:
     """Labels and matrix (r, p)."""
+    if isinstance(weights, str):
+        weights = [weights]
+    if isinstance(weights, list | tuple) and weights and all(isinstance(w, str) for w in weights):
+        weights = {name: {name: 1.0} for name in weights}
     if hasattr(weights, "columns") and hasattr(weights, "index"):
         rows = {label: dict(row) for label, row in weights.iterrows()}
     elif isinstance(weights, Mapping):

@@ -82,6 +82,10 @@ def anova(
     from sklearn.utils.validation import check_is_fitted
 
     check_is_fitted(model, "result_")
+    if not isinstance(type, str | int):
+        if hasattr(type, "spec_") or hasattr(type, "get_params"):
+            raise ValueError("anova tests the terms of one model; compare_models compares models")
+        raise ValueError("type must be 'II' or 'III'; the training data go to X=")
     if type not in TYPES:
         raise ValueError(f"type={type!r} is not one of 'II', 'III'")
     if test not in ("wald", "lr"):

@@ -61,6 +61,15 @@ def test_a_variance_is_tested_at_its_boundary(women, models):
     assert table["p_value_boundary"].iloc[1] == pytest.approx(0.5 * table["p_value"].iloc[1])
 
 
+def test_names_of_compared_models(models):
+    named = compare_models(small=models["m_03"], large=models["m_04"])
+    assert named.index.tolist() == ["small", "large"]
+    plain = compare_models(models["m_03"], models["m_04"])
+    assert np.array_equal(named.to_numpy(float), plain.to_numpy(float), equal_nan=True)
+    with pytest.raises(ValueError, match="one after the other"):
+        compare_models([models["m_03"], models["m_04"]])
+
+
 def test_different_data_are_refused(women, models):
     other = MixedLogisticClassifier(FORMULAS["m_04"]).fit(women.iloc[:-5])
     with pytest.raises(ValueError, match="different data"):

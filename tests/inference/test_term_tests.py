@@ -77,6 +77,9 @@ def test_contrasts(m_05):
     expected = np.sqrt(row @ m_05.covariance_.to_numpy() @ row)
     assert table["std_error"].iloc[0] == pytest.approx(expected)
     assert table.attrs["chi2"] == pytest.approx(table["z"].iloc[0] ** 2)
+    named = contrast(m_05, ["age", "urban[T.Y]"])
+    assert named["estimate"].equals(m_05.fixed_effects_.loc[["age", "urban[T.Y]"], "estimate"])
+    assert contrast(m_05, "age").equals(contrast(m_05, {"age": 1}))
     shifted = contrast(m_05, row, value=table["estimate"].iloc[0])
     assert shifted["p_value"].iloc[0] == pytest.approx(1.0)
     # a combination said twice adds nothing to the joint test
@@ -94,6 +97,8 @@ def test_odds_ratios(m_05):
 def test_refusals(women, m_05):
     with pytest.raises(ValueError, match="no coefficient"):
         contrast(m_05, {"livch": 1})
+    with pytest.raises(ValueError, match=r"'urbanY' is no coefficient.*urban"):
+        contrast(m_05, "urbanY")
     with pytest.raises(ValueError, match="6 coefficients"):
         contrast(m_05, [1.0, 2.0])
     with pytest.raises(ValueError, match="type='I'"):
@@ -108,3 +113,10 @@ def test_refusals(women, m_05):
     penalised = MixedLogisticClassifier(M_05, prior=Prior()).fit(women)
     with pytest.raises(ValueError, match="prior"):
         confidence_intervals(penalised, women, method="profile")
+
+
+def test_what_anova_is_not_for(m_05, women):
+    with pytest.raises(ValueError, match="compare_models compares models"):
+        anova(m_05, m_05)
+    with pytest.raises(ValueError, match="training data go to X="):
+        anova(m_05, women, test="lr")
