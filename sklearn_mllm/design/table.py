@@ -188,9 +188,14 @@ def _group_columns(groups, n: int) -> dict:
 
 def _vector(values, name: str):
     """One column of groups; anything that is no Series as an array."""
+    if isinstance(values, str):
+        raise ValueError(
+            f"{name} must hold one value for each row of X, got the text {values!r}; to name a "
+            f"column of X write it in the formula: '(1 | {values})'"
+        )
     if hasattr(values, "to_numpy") and hasattr(values, "dtype"):
         return values
-    if not hasattr(values, "dtype") and not isinstance(values, str):
+    if not hasattr(values, "dtype"):
         # Python values keep their types: [1, 'a'] is not ['1', 'a']
         values = list(values) if hasattr(values, "__iter__") else values
         if isinstance(values, list) and any(isinstance(v, str | tuple) for v in values):

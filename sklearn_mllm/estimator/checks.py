@@ -37,7 +37,8 @@ def check_parameters(estimator) -> None:
 
         if not isinstance(estimator.prior, Prior):
             raise ValueError(
-                f"prior must be None or a sklearn_mllm.Prior, got {type(estimator.prior).__name__}"
+                "prior must be None or a sklearn_mllm.Prior, e.g. Prior(fixed_sd=2.5), got "
+                f"{estimator.prior!r}"
             )
         if estimator.n_agq == 0:
             raise ValueError("prior is not available with n_agq=0 (the joint mode); use n_agq=1")

@@ -18,8 +18,9 @@ from ..formula import (
     parse,
     response_values,
 )
+from ..formula.columns import require
 
-__all__ = ["Rows", "input_table", "model_formula", "training_rows"]
+__all__ = ["Rows", "input_table", "model_formula", "training_rows", "trials_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,7 +190,30 @@ def _response(parsed: ParsedFormula, table: Table, y, n: int):
     return values, None
 
 
+def trials_of(parsed: ParsedFormula, table: Table) -> np.ndarray | None:
+    """Whole numbers of trials of each row where the left side is cbind, else None."""
+    if not isinstance(parsed.response, Cbind):
+        return None
+    require(
+        table, parsed.response_columns, "response",
+        "; they say how many trials each row has",
+    )  # fmt: skip
+    successes, failures = response_values(parsed, table)
+    trials = successes + failures
+    if not np.isfinite(trials).all() or (trials < 0.0).any():
+        raise ValueError(
+            "cbind: successes and failures must be counts >= 0, missing in no row, to say how many "
+            "trials each row has"
+        )
+    return np.rint(trials).astype(np.int64)
+
+
 def _as_array(y) -> np.ndarray:
+    if isinstance(y, str):
+        raise ValueError(
+            f"y must hold one label for each row of X, got the text {y!r}; to name a column of X "
+            f"write it at the left side of the formula: '{y} ~ ...'"
+        )
     if hasattr(y, "toarray"):
         raise ValueError("y is a sparse matrix; pass a 1-dimensional array of labels")
     return np.asarray(y)

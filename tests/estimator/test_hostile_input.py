@@ -104,7 +104,9 @@ def test_data(change, words):
         ({"offset": np.ones(3)}, "offset"),
         ({"offset": np.full(240, np.inf)}, "offset"),
         ({"groups": np.ones(3)}, "groups"),
+        ({"groups": "g"}, r"'\(1 \| g\)'"),
         ({"y": np.ones(3)}, "inconsistent"),
+        ({"y": "y"}, "'y ~ ...'"),
         ({"groups": {"x": np.zeros(240)}}, "'x'.*different values"),
     ],
 )
@@ -125,6 +127,7 @@ def test_arguments(arguments, words):
         ({"tol": 0}, "tol"),
         ({"max_iter": 0}, "max_iter"),
         ({"prior": "normal"}, "prior"),
+        ({"prior": 2.5}, r"Prior\(fixed_sd=2.5\), got 2.5"),
         ({"formula": 3}, "formula"),
         ({"n_jobs": 0}, "n_jobs"),
     ],
@@ -152,6 +155,13 @@ def test_prediction_input():
     with pytest.raises(ValueError, match=r"'g'.*update_groups"):
         model.predict(frame.assign(g=99))
     assert model.set_params(prediction="typical").predict(frame.drop(columns="g")).shape == (240,)
+
+
+def test_groups_that_predict_lacks():
+    frame = make()
+    model = MixedLogisticClassifier().fit(frame[["x"]], frame["y"], groups=frame["g"])
+    with pytest.raises(ValueError, match=r"'groups'.*pass groups=, as in fit"):
+        model.predict(frame[["x"]])
 
 
 def test_missing_drop():

@@ -16,7 +16,7 @@ import pytest
 import sklearn
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
-from sklearn.compose import ColumnTransformer
+from sklearn.compose import ColumnTransformer, make_column_transformer
 from sklearn.datasets import load_iris
 from sklearn.ensemble import VotingClassifier
 from sklearn.linear_model import LogisticRegression
@@ -248,6 +248,18 @@ def test_frames_of_other_libraries(library, women, fitted):
     np.testing.assert_allclose(interval["probability"], probabilities[:, 1], atol=1e-9)
     # without the response, and by the left side of the formula
     assert model.fit(frame).predict_proba(frame).shape == (1934, 2)
+
+
+def test_column_transformer_without_frames(women):
+    """Its array of text and numbers has the columns x0, x1, ...; text is a factor."""
+    X, y = women[["district", "age", "urban", "livch"]], women["use"]
+    by_name = MixedLogisticClassifier("~ age + urban + livch + (1 | district)").fit(X, y)
+    steps = make_column_transformer(
+        ("passthrough", ["district", "age"]), ("passthrough", ["urban", "livch"])
+    )
+    plain = make_pipeline(steps, MixedLogisticClassifier("~ x1 + x2 + x3 + (1 | x0)"))
+    expected = by_name.predict_proba(X.head(5))
+    assert plain.fit(X, y).predict_proba(X.head(5)) == pytest.approx(expected)
 
 
 def test_confusion_matrix_of_the_tutorial(women, fitted):
