@@ -30,6 +30,7 @@ def bootstrap_draws(
     n_samples: int,
     random_state,
     n_jobs: int | None,
+    verbose: int = 0,
 ) -> np.ndarray:
     """Estimates of every parameter from `n_samples` refits, NaN rows where a refit fails.
 
@@ -61,7 +62,7 @@ def bootstrap_draws(
         )
     seeds = check_random_state(random_state).randint(2**31 - 1, size=n_samples)
     pieces = np.array_split(seeds, min(n_samples, PIECES))
-    out = Parallel(n_jobs=n_jobs)(
+    out = Parallel(n_jobs=n_jobs, verbose=verbose)(
         delayed(_replicates)(refitter, result.aliased, result.terms, parameters, cluster, piece)
         for piece in pieces
     )

@@ -27,13 +27,14 @@ def compare_models(*models, **named):
         were added and nothing else, zero lies on the boundary of their variances' range, and the
         statistic follows a mixture of chi-squares (Self & Liang 1987, JASA 82): df - 1 and df
         degrees of freedom, half each, for one more effect; binomial weights for several without
-        correlations. `.attrs` has a note on it. Models of different links are not nested: they get
-        no test.
+        correlations. Models of different links are not nested, and a fit with a prior does not
+        maximise the likelihood: they get no test. `.attrs["note"]` says what applies.
 
     Raises
     ------
     ValueError
-        Fewer than two models, one that is not fitted, or fits to different data.
+        Fewer than two models, fits to different data, or likelihoods approximated differently
+        (`n_agq`).
 
     Examples
     --------
@@ -56,12 +57,17 @@ def compare_models(*models, **named):
             "compare_models takes two models or more, one after the other: compare_models(m_1, m_2)"
         )
     for _, model in entries:
+        if not hasattr(model, "get_params"):
+            raise ValueError(
+                f"compare_models takes fitted models, each as an argument of its own; {model!r} is "
+                "none"
+            )
         check_is_fitted(model, "result_")
     for _, model in entries[1:]:
         _check_same_data(entries[0][1], model)
     entries.sort(key=lambda entry: entry[1].df_model_)
     ordered = [model for _, model in entries]
-    rows = []
+    rows, notes = [], []
     for place, model in enumerate(ordered):
         row = {
             "n_parameters": model.df_model_,
@@ -78,7 +84,14 @@ def compare_models(*models, **named):
             smaller = ordered[place - 1]
             df = model.df_model_ - smaller.df_model_
             row["df"] = df
-            if model.result_.link == smaller.result_.link:
+            if model.result_.link != smaller.result_.link:
+                notes.append("models of different links are not nested, and have no test")
+            elif model.prior is not None or smaller.prior is not None:
+                notes.append(
+                    "a fit with a prior does not maximise the likelihood, and has no test; its AIC "
+                    "and BIC are of the likelihood at the penalised estimate"
+                )
+            else:
                 statistic = smaller.deviance_ - model.deviance_
                 row["chi2"] = statistic
                 if df > 0:
@@ -90,10 +103,12 @@ def compare_models(*models, **named):
     labels = [m.spec_.parsed.text if name is None else name for name, m in entries]
     table = pd.DataFrame(rows, index=labels)
     if table["p_value_boundary"].notna().any():
-        table.attrs["note"] = (
+        notes.append(
             "p_value takes the variances tested as free to be negative, and is too large; "
             "p_value_boundary is that of the chi-bar-square mixture"
         )
+    if notes:
+        table.attrs["note"] = "; ".join(dict.fromkeys(notes))
     return table
 
 
@@ -127,19 +142,17 @@ def _random_effects(result) -> set[tuple[str, str]]:
 
 def _check_same_data(a, b) -> None:
     x, y = a.result_, b.result_
-    same = (
-        x.n_rows == y.n_rows
-        and np.array_equal(a.classes_, b.classes_)
-        and np.isclose(x.mean_response, y.mean_response, rtol=1e-9, atol=0.0)
-    )
-    if not same:
+    difference = x.trace.difference(y.trace)
+    if not difference and not np.array_equal(a.classes_, b.classes_):
+        difference = f"classes {a.classes_.tolist()} and {b.classes_.tolist()}"
+    if difference:
         raise ValueError(
-            "compare_models: the models were fitted to different data "
-            f"({x.n_rows} rows with mean response {x.mean_response:.6g}, {y.n_rows} with "
-            f"{y.mean_response:.6g}); fit them to the same rows, e.g. with missing='drop' after "
+            "compare_models: the models were fitted to different data or weights "
+            f"({difference}); fit them to the same rows, e.g. with missing='drop' after "
             "dropping incomplete rows for all"
         )
-    if (x.n_agq > 1) != (y.n_agq > 1) and x.terms and y.terms:
+    # quadrature of any number of points is of one likelihood, and a plain regression has no integral
+    if min(x.n_agq, 2) != min(y.n_agq, 2) and x.terms and y.terms:
         raise ValueError(
             f"compare_models: n_agq={x.n_agq} and n_agq={y.n_agq} approximate the likelihood "
             "differently; fit both with the same n_agq"

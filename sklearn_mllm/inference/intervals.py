@@ -27,6 +27,7 @@ def confidence_intervals(
     n_jobs: int | None = None,
     sample_weight=None,
     offset=None,
+    verbose: int = 0,
 ):
     """Confidence intervals for fixed effects, standard deviations and correlations.
 
@@ -47,7 +48,8 @@ def confidence_intervals(
         term hold given the rank that was estimated. "profile": the parameter values that a
         likelihood-ratio test does not reject; a standard deviation's interval starts at zero, and a
         correlation's ends at -1 or 1, where the test never rejects. "bootstrap": percentiles over
-        refits to responses simulated from the model with new random effects.
+        refits to responses simulated from the model with new random effects. Where the fit had a prior, the
+        last two are of the penalised likelihood.
     level : float, default=0.95
     parameters : str or list of str, optional
         Rows wanted, by their names in the index; all by default. Saves the time of other profiles.
@@ -64,6 +66,8 @@ def confidence_intervals(
         As in `fit`.
     offset : array-like of shape (n,), optional
         As in `fit`.
+    verbose : int, default=0
+        Above 0, tell of each profile that is done, and of the bootstrap's progress as joblib does.
 
     Returns
     -------
@@ -111,18 +115,19 @@ def confidence_intervals(
     if method == "wald":
         low, high = _wald(result, estimates, level)
     else:
-        refitter = training_problem(model, X, y, groups, sample_weight, offset)
+        refitter = training_problem(model, X, y, groups, sample_weight, offset, penalised=True)
         if method == "profile":
             from .profile import profile_limits
 
             _check_profiled(result)
-            low, high = profile_limits(result, refitter, estimates, wanted, level)
+            labels = names if verbose else None
+            low, high = profile_limits(result, refitter, estimates, wanted, level, labels)
         else:
             from .bootstrap import bootstrap_draws
 
             draws = bootstrap_draws(
                 result, refitter, _parameters, cluster=cluster, n_samples=n_samples,
-                random_state=random_state, n_jobs=n_jobs,
+                random_state=random_state, n_jobs=n_jobs, verbose=verbose,
             )  # fmt: skip
             failed = int(np.isnan(draws).all(axis=1).sum())
             low, high = _quantiles(draws, level)
@@ -154,7 +159,7 @@ def profiles(
     _check_profiled(result)
     names, estimates = _parameters(result.names, result.fixed, result.aliased, result.terms)
     wanted = _wanted(names, parameters)
-    refitter = training_problem(model, X, y, groups, sample_weight, offset)
+    refitter = training_problem(model, X, y, groups, sample_weight, offset, penalised=True)
     return profile_table(result, refitter, names, estimates, wanted, level, n_points)
 
 

@@ -26,7 +26,12 @@ MAX_STEPS_OUT = 12
 
 
 def profile_limits(
-    result, refitter: Refitter, estimates: np.ndarray, wanted: np.ndarray, level: float
+    result,
+    refitter: Refitter,
+    estimates: np.ndarray,
+    wanted: np.ndarray,
+    level: float,
+    tell: list[str] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Ends of the intervals, NaN for parameters that are not wanted or have no estimate.
 
@@ -38,12 +43,16 @@ def profile_limits(
         Fixed effects, then standard deviations of all terms, then correlations.
     wanted : ndarray of shape (R,), bool
     level : float
+    tell : list of str, optional
+        Names of the parameters: print each when its interval is found.
     """
     z = float(ndtri(0.5 + 0.5 * level))
     low, high = np.full(estimates.shape, np.nan), np.full(estimates.shape, np.nan)
 
     def visit(at: int, profile: Callable, error: float, top: float, bounds) -> None:
         low[at], high[at] = limits(profile, estimates[at], error, top, z, bounds)
+        if tell is not None:
+            print(f"profile of {tell[at]}: [{low[at]:.4g}, {high[at]:.4g}]", flush=True)
 
     _visit_profiles(visit, result, refitter, estimates, wanted)
     return low, high
@@ -145,7 +154,8 @@ def limits(
     """Where the signed root of the profile reaches -z and z; the bound where it never does."""
 
     def excess(value: float) -> float:
-        return np.sqrt(max(2.0 * (top - profile(value)), 0.0)) - z
+        # a prior may rule a value out: far beyond, but finite
+        return min(np.sqrt(max(2.0 * (top - profile(value)), 0.0)), 1e3) - z
 
     ends = []
     for sign, bound in zip((-1.0, 1.0), bounds, strict=True):
@@ -172,9 +182,9 @@ def fixed_profile(refitter: Refitter, place: int, phi: np.ndarray) -> Callable[[
     direction = build.fixed_map.T[place]
 
     def value(held: float) -> float:
-        problem, N = refitter.without_column(direction, held)
+        problem, N, particular = refitter.without_column(direction, held)
         start = np.concatenate([N.T @ phi[:p], away_from_zero(phi[p:])])
-        outcome = refitter.fit(problem, start)
+        outcome = refitter.fit(problem, start, basis=N, shift=particular)
         outcome.objective.close()
         return outcome.maximum.value
 
@@ -202,6 +212,8 @@ class TermProfile:
         Standard deviation of each effect, in the order above, for one unit of R.
     pair : bool
         A correlation is held, not a standard deviation.
+    penalty : callable(phi) -> (value, gradient, Hessian) or None
+        Log prior density in these parameters.
     """
 
     objective: object
@@ -209,6 +221,7 @@ class TermProfile:
     own: np.ndarray
     scales: np.ndarray
     pair: bool
+    penalty: Callable | None
 
     def __enter__(self) -> TermProfile:
         return self
@@ -235,11 +248,13 @@ class TermProfile:
             gone = self.own[:k] if held == 0.0 else self.own[:1]
             fixed[self.own[0]] = held / self.scales[0]
             basis, psi = np.delete(basis, gone, axis=1), np.delete(psi, gone)
-        return _maximum_on(self.objective, basis, fixed, psi, positive).value
+        if self.penalty is not None and self.penalty(fixed + basis @ psi)[0] == -np.inf:
+            return -np.inf
+        return _maximum_on(self.objective, self.penalty, basis, fixed, psi, positive).value
 
 
 def _maximum_on(
-    objective, basis: np.ndarray, fixed: np.ndarray, psi: np.ndarray, positive: list[int]
+    objective, penalty, basis: np.ndarray, fixed: np.ndarray, psi: np.ndarray, positive: list[int]
 ) -> Maximum:
     """Maximise over phi = fixed + basis psi, with psi[positive] not below zero.
 
@@ -254,12 +269,19 @@ def _maximum_on(
     def evaluate(at: np.ndarray, mode_tol: float) -> Evaluation:
         if (at[positive] < 0.0).any():
             raise ModeError("a standard deviation is negative")
-        found = objective.evaluate(fixed + basis @ at, mode_tol)
-        return Evaluation(at, found.value, basis.T @ found.gradient)
+        phi = fixed + basis @ at
+        found = objective.evaluate(phi, mode_tol)
+        value, gradient = found.value, found.gradient
+        if penalty is not None:
+            more, slope, _ = penalty(phi)
+            value, gradient = value + more, gradient + slope
+        return Evaluation(at, value, basis.T @ gradient)
 
     def curvature():
         H, tangent = hessian(objective)
         objective.tangent = tangent
+        if penalty is not None:
+            H = H + penalty(objective.state.phi)[2]
         return basis.T @ H @ basis, None
 
     def cap(at: np.ndarray, step: np.ndarray) -> float:
@@ -296,6 +318,7 @@ def term_profile(
     k = term.size
     order = [*first, *(a for a in range(k) if a not in first)]
     scales = np.array([abs(float(C[0, 0]))])
+    maps = list(build.random_maps)
     S = covariance
     if factor.Z is not None:
         rows = slice(term.start, term.start + k)
@@ -307,6 +330,9 @@ def term_profile(
         factors = list(problem.factors)
         factors[term.factor] = replace(factor, Z=np.ascontiguousarray(stacked))
         problem = replace(problem, factors=tuple(factors))
+        # b[order] = scales * (what R makes)
+        maps[number] = np.zeros((k, k))
+        maps[number][order, range(k)] = scales
     S = S[np.ix_(order, order)] / np.outer(scales, scales)
     S[np.diag_indices(k)] += 1e-6 * max(float(np.diag(S).max()), 1e-3)
     R = np.linalg.cholesky(S)
@@ -315,7 +341,10 @@ def term_profile(
     start = np.concatenate([phi[:p], away_from_diagonal_zero(layout, phi[p:])])
     start[own] = np.concatenate([R[j:, j] for j in range(k)])
     objective = objective_for(refitter.n_agq, problem)(problem, refitter.link)
-    return TermProfile(objective, start, own, scales, len(first) == 2)
+    penalty = None
+    if refitter.make_penalty is not None:
+        penalty = refitter.make_penalty(maps, layout)
+    return TermProfile(objective, start, own, scales, len(first) == 2, penalty)
 
 
 def away_from_diagonal_zero(layout, theta: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,10 @@ class Refitter:
     build : Build
     start : ndarray of shape (M,)
         The model's estimate in the solver's coordinates.
+    penalty : callable(phi) -> (value, gradient, Hessian) or None
+        Log prior density in the solver's coordinates.
+    make_penalty : callable(random_maps, layout) -> penalty, or None
+        The same where the random effects have other coordinates.
     """
 
     build: Build
@@ -34,24 +39,47 @@ class Refitter:
     n_agq: int
     start: np.ndarray
     constant: float
+    penalty: Callable | None = None
+    make_penalty: Callable | None = None
 
-    def fit(self, problem=None, start: np.ndarray | None = None, tol: float = 1e-8) -> Outcome:
-        """Maximise the likelihood of the training problem or of a changed one."""
+    def fit(
+        self,
+        problem=None,
+        start: np.ndarray | None = None,
+        tol: float = 1e-8,
+        basis: np.ndarray | None = None,
+        shift: np.ndarray | None = None,
+    ) -> Outcome:
+        """Maximise the (penalised) likelihood of the training problem or of a changed one.
+
+        `basis` (p, r) and `shift` (p,) tell where the coefficients of a changed problem lie in the
+        solver's coordinates: shift + basis gamma.
+        """
         from ..objective import objective_for
 
         problem = self.build.problem if problem is None else problem
-        return fit_problem(
+        penalty = self.penalty
+        if penalty is not None and basis is not None:
+            penalty = _on_plane(penalty, basis, shift)
+        outcome = fit_problem(
             problem,
             self.link,
             make_objective=objective_for(self.n_agq, problem),
+            penalty=penalty,
             tol=tol,
             start=np.array(self.start if start is None else start),
         )
+        if penalty is None:
+            return outcome
+        maximum = outcome.maximum
+        value = maximum.value + penalty(maximum.phi)[0]
+        return replace(outcome, maximum=replace(maximum, value=value))
 
     def without_column(self, direction: np.ndarray, value: float):
         """The problem with the constraint direction' gamma = value, one column fewer.
 
-        Returns the problem and the basis N (p, p - 1): gamma = particular + N gamma_rest.
+        Returns the problem, the basis N (p, p - 1) and the particular solution (p,):
+        gamma = particular + N gamma_rest.
         """
         problem = self.build.problem
         norm = float(direction @ direction)
@@ -61,7 +89,25 @@ class Refitter:
         offset = particular @ problem.X
         if problem.offset is not None:
             offset = offset + problem.offset
-        return replace(problem, X=np.ascontiguousarray(N.T @ problem.X), offset=offset), N
+        rest = replace(problem, X=np.ascontiguousarray(N.T @ problem.X), offset=offset)
+        return rest, N, particular
+
+
+def _on_plane(penalty: Callable, basis: np.ndarray, shift: np.ndarray | None) -> Callable:
+    """A penalty of (shift + basis gamma, theta) as one of (gamma, theta)."""
+    p, r = basis.shape
+
+    def value(phi: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+        beta = basis @ phi[:r]
+        if shift is not None:
+            beta = beta + shift
+        found, gradient, H = penalty(np.concatenate([beta, phi[r:]]))
+        back = np.zeros((H.shape[0], phi.shape[0]))
+        back[:p, :r] = basis
+        back[p:, r:] = np.eye(phi.shape[0] - r)
+        return found, gradient @ back, back.T @ H @ back
+
+    return value
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,16 +120,20 @@ class TrainingData:
         Complete rows with positive weight, and their design.
     response : Response
         Their weighted successes and trials.
+    build : Build
+        The problem that they make.
     """
 
     rows: Rows
     response: Response
+    build: Build
 
 
 def training_data(model, X, y, groups, sample_weight, offset) -> TrainingData:
-    """Rows and response of a fit, checked against what the model remembers of them.
+    """Rows, response and problem of a fit, checked against what the model remembers of them.
 
-    Rows, coefficients, levels, mean response and the spread of the linear predictor must agree.
+    Coefficients, levels, the totals of its `Trace` and the spread of the linear predictor must
+    agree.
 
     Raises
     ------
@@ -91,6 +141,7 @@ def training_data(model, X, y, groups, sample_weight, offset) -> TrainingData:
         The data are not those of the fit.
     """
     from ..estimator.intake import input_table, training_rows
+    from ..optimizer.package import trace_of
 
     if X is None:
         raise ValueError("this method needs the training data again: pass X (and y, groups)")
@@ -110,20 +161,21 @@ def training_data(model, X, y, groups, sample_weight, offset) -> TrainingData:
             "these data are not those of the fit: the coefficients are "
             f"{', '.join(rows.matrices.names)} here, {', '.join(result.names)} there"
         )
-    total = n_rows if response.trials is None else float(response.trials.sum())
-    mean = float(response.successes.sum()) / total
-    if not np.isclose(mean, result.mean_response, rtol=1e-9, atol=1e-12):
+    random = rows.matrices.random
+    build = build_problem(rows.matrices.X, response.successes, response.trials, rows.offset, random)
+    difference = trace_of(build, result.names, [t.group for t in random]).difference(result.trace)
+    if difference:
         raise ValueError(
-            f"y (or sample_weight) is not that of the fit: its mean response is {mean:.6g}, that "
-            f"of the fit {result.mean_response:.6g}; pass the same data"
+            f"these data are not those of the fit: {difference} here and there; pass the same X, y, "
+            "groups and sample_weight"
         )
     spread = _predictor_variance(rows.matrices.X, result.fixed)
     if not np.isclose(spread, result.fixed_predictor_variance, rtol=1e-6, atol=1e-12):
         raise ValueError(
-            "X is not that of the fit: the fixed side of the linear predictor has variance "
-            f"{spread:.6g} here, {result.fixed_predictor_variance:.6g} there; pass the same data"
+            "these data are not those of the fit: the fixed side of the linear predictor has "
+            f"variance {spread:.6g} here, {result.fixed_predictor_variance:.6g} there; pass the same X"
         )
-    return TrainingData(rows, response)
+    return TrainingData(rows, response, build)
 
 
 def _predictor_variance(X: np.ndarray, beta: np.ndarray) -> float:
@@ -131,30 +183,47 @@ def _predictor_variance(X: np.ndarray, beta: np.ndarray) -> float:
     return float(np.var(eta, ddof=1)) if eta.size > 1 else 0.0
 
 
-def training_problem(model, X, y, groups, sample_weight, offset) -> Refitter:
+def training_problem(
+    model, X, y, groups, sample_weight, offset, *, penalised: bool = False
+) -> Refitter:
     """Rebuild the problem that a model was fitted to.
+
+    Parameters
+    ----------
+    penalised : bool, default=False
+        Refits may maximise the penalised likelihood of a fit with a prior.
 
     Raises
     ------
     ValueError
-        The data are not those of the fit, or the fit had a prior.
+        The data are not those of the fit, or the fit had a prior that is not wanted.
     """
     from ..links import get_link
+    from ..objective.covariance import CovarianceLayout
+    from ..objective.prior import Penalty
     from ..optimizer.start import start_from
 
-    if X is not None and model.prior is not None:
+    if X is not None and model.prior is not None and not penalised:
         raise ValueError(
-            "the model was fitted with a prior, and a refit here would maximise the likelihood "
-            "alone; fit with prior=None, or take Wald intervals and tests"
+            "the model was fitted with a prior, and this needs the maximum of the likelihood alone; "
+            "fit with prior=None, or take Wald tests, or profile or bootstrap intervals"
         )
     data = training_data(model, X, y, groups, sample_weight, offset)
-    rows, response, result = data.rows, data.response, model.result_
-    build = build_problem(
-        rows.matrices.X, response.successes, response.trials, rows.offset, rows.matrices.random
-    )
+    build, result = data.build, model.result_
     start = start_from(result, build)
     if result.phi.shape == start.shape:
         start = np.array(result.phi)
         moved = start[build.problem.p :]
         moved[np.abs(moved) < 1e-8] = 0.0
-    return Refitter(build, get_link(result.link), result.n_agq, start, response.constant)
+    penalty = make_penalty = None
+    if model.prior is not None:
+        kept = [result.names[j] for j in build.fixed_map.kept]
+
+        def make_penalty(random_maps, layout) -> Penalty:
+            return Penalty(model.prior, kept, build.fixed_map.T, random_maps, layout)
+
+        penalty = make_penalty(build.random_maps, CovarianceLayout(build.problem))
+    return Refitter(
+        build, get_link(result.link), result.n_agq, start, data.response.constant, penalty,
+        make_penalty,
+    )  # fmt: skip

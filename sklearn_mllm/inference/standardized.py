@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -70,6 +71,7 @@ def standardized_effects(
     {'Intercept': -1.01, 'age': 0.06, 'I(age ** 2)': -0.38, 'urban[T.Y]': 0.69, 'ch[T.Y]': 0.86}
     """
     from sklearn.base import clone
+    from sklearn.exceptions import ConvergenceWarning
     from sklearn.utils.validation import check_is_fitted
 
     from ..design.table import is_frame, make_table
@@ -98,13 +100,22 @@ def standardized_effects(
             changed[name] = (numbers - float(fitted.mean())) / sd
     frame = frame.assign(**changed)
     again = clone(model).set_params(warm_start=False)
-    again.fit(
-        frame if is_frame(X) else frame.to_numpy(dtype=float),
-        y,
-        groups=groups,
-        sample_weight=sample_weight,
-        offset=offset,
-    )
+    with warnings.catch_warnings():
+        # what the fit had to say of this model it has said
+        warnings.simplefilter("ignore", UserWarning)
+        again.fit(
+            frame if is_frame(X) else frame.to_numpy(dtype=float),
+            y,
+            groups=groups,
+            sample_weight=sample_weight,
+            offset=offset,
+        )
+    if model.converged_ and not again.converged_:
+        warnings.warn(
+            f"the refit on standardised data did not converge: {again.convergence_.message}",
+            ConvergenceWarning,
+            stacklevel=2,
+        )
     return again.fixed_effects_
 
 

@@ -8,13 +8,14 @@ import numpy as np
 
 from ..design.build import Build
 from ..result.fit_result import FactorResult, FitResult, TermResult
+from ..result.trace import Trace
 from .fit import Outcome
 from .maximize import Maximum
 from .precision import precision_of
 from .term_errors import term_errors
 from .verdict import judge
 
-__all__ = ["covariance_of_parameters", "package", "snapshot"]
+__all__ = ["covariance_of_parameters", "package", "snapshot", "trace_of"]
 
 #: Values from which order statistics are looked for near where a sample has them.
 MANY_VALUES = 100_000
@@ -152,12 +153,11 @@ def package(
         factors=factors,
         log_likelihood=float(maximum.value + constant),
         null_log_likelihood=null_log_likelihood,
-        n_rows=problem.n,
+        trace=trace_of(build, names, [t.group for t in random]),
         link=link,
         n_agq=n_agq,
         verdict=verdict,
         fixed_predictor_variance=_variance(predictor),
-        mean_response=_mean_response(problem),
         precision=precision,
         residual_quantiles=_residual_quantiles(problem, objective.rows.link, state),
     )
@@ -167,9 +167,45 @@ def _variance(values: np.ndarray) -> float:
     return float(np.var(values, ddof=1)) if values.shape[0] > 1 else 0.0
 
 
-def _mean_response(problem) -> float:
-    total = problem.n if problem.trials is None else float(problem.trials.sum())
-    return float(problem.successes.sum()) / total
+def trace_of(build: Build, names, groups) -> Trace:
+    """Totals of a problem's data in the user's coordinates.
+
+    Parameters
+    ----------
+    build : Build
+    names : sequence of str
+        All design columns.
+    groups : sequence of str
+        Grouping factor of each term.
+    """
+    problem, fixed_map = build.problem, build.fixed_map
+    k = problem.successes
+    n_events = float(k.sum())
+    means, scales = np.zeros(0), np.zeros(0)
+    if problem.p:
+        # the user's columns are T^-T times the solver's, whose size is one
+        back = np.linalg.inv(fixed_map.T).T
+        means = back @ (problem.X @ k) / n_events
+        scales = np.abs(back).sum(axis=1)
+    kept = [names[j] for j in fixed_map.kept]
+    events = {}
+    for factor, order, numbers in zip(
+        problem.factors, build.level_orders, build.factor_terms, strict=True
+    ):
+        sums = np.bincount(factor.codes, weights=k, minlength=factor.n_levels)
+        if order is not None:
+            placed = np.empty_like(sums)
+            placed[order] = sums
+            sums = placed
+        events[groups[numbers[0]]] = sums
+    return Trace(
+        n_rows=problem.n,
+        n_trials=float(problem.n if problem.trials is None else problem.trials.sum()),
+        n_events=n_events,
+        column_means=dict(zip(kept, means.tolist(), strict=True)),
+        column_scales=dict(zip(kept, scales.tolist(), strict=True)),
+        level_events=events,
+    )
 
 
 def _residual_quantiles(problem, link, state) -> tuple[float, ...]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .precision import Precision
+from .trace import Trace
 
 __all__ = ["FactorResult", "FitResult", "TermResult", "Verdict"]
 
@@ -158,13 +159,13 @@ class FitResult:
     log_likelihood : float
     null_log_likelihood : float or None
         Of the model with intercept alone; only without random effects.
-    n_rows : int
+    trace : Trace
+        Totals of the data.
     link : str
     n_agq : int
     verdict : Verdict
     fixed_predictor_variance : float
         Variance (divisor n - 1) of X beta over the rows.
-    mean_response : float
     residual_quantiles : tuple of float
         Minimum, quartiles and maximum of the Pearson residuals.
     precision : Precision or None
@@ -181,14 +182,23 @@ class FitResult:
     factors: tuple[FactorResult, ...]
     log_likelihood: float
     null_log_likelihood: float | None
-    n_rows: int
+    trace: Trace
     link: str
     n_agq: int
     verdict: Verdict
     fixed_predictor_variance: float
-    mean_response: float
     residual_quantiles: tuple[float, ...]
     precision: Precision | None = None
+
+    @property
+    def n_rows(self) -> int:
+        """Rows of the fit."""
+        return self.trace.n_rows
+
+    @property
+    def mean_response(self) -> float:
+        """Weighted share of events."""
+        return self.trace.n_events / self.trace.n_trials
 
     @property
     def n_parameters(self) -> int:

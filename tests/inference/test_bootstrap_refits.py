@@ -53,7 +53,7 @@ def test_replicates_are_maxima_of_their_responses(formula, n_agq):
 def test_bootstrap_refuses_other_data():
     women = load_contraception().frame
     model = MixedLogisticClassifier("use ~ age + (1 | district)").fit(women)
-    with pytest.raises(ValueError, match="X is not that of the fit"):
+    with pytest.raises(ValueError, match="not those of the fit"):
         confidence_intervals(
             model, women.assign(age=women["age"] * 2.0), method="bootstrap", n_samples=2
         )

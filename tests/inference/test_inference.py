@@ -8,6 +8,7 @@ from reference_cases import load_extra
 
 from sklearn_mllm import (
     MixedLogisticClassifier,
+    Prior,
     compare_models,
     confidence_intervals,
     icc,
@@ -78,6 +79,53 @@ def test_different_data_are_refused(women, models):
         compare_models(models["m_05"])
 
 
+def test_other_data_of_the_same_size_are_refused(women):
+    """Labels in another order, weights twice as large: the same rows and the same mean response."""
+    plain = MixedLogisticClassifier("use ~ age + urban").fit(women)
+    larger = MixedLogisticClassifier("use ~ age + urban + (1 | district)")
+    only = MixedLogisticClassifier("use ~ 1 + (1 | district)").fit(women)
+    labels = np.random.default_rng(0).permutation(women["use"])
+    larger.fit(women, labels)
+    for other in (plain, only):
+        with pytest.raises(ValueError, match="different data"):
+            compare_models(other, larger)
+    larger.fit(women, sample_weight=np.full(len(women), 2.0))
+    with pytest.raises(ValueError, match="1934 and 3868 weighted trials"):
+        compare_models(plain, larger)
+    swapped = np.where(women["use"] == "Y", "no", "yes")
+    with pytest.raises(ValueError, match="mean response"):
+        compare_models(plain, larger.fit(women, swapped))
+    shuffled = women.sample(frac=1.0, random_state=0)
+    table = compare_models(plain, only, larger.fit(shuffled))
+    assert table["df"].tolist()[1:] == [1.0, 1.0]
+
+
+def test_other_labels_are_no_training_data(women, models):
+    labels = np.random.default_rng(1).permutation(women["use"])
+    with pytest.raises(ValueError, match="not those of the fit"):
+        confidence_intervals(models["m_05"], women, labels, method="profile")
+    groups = np.random.default_rng(2).permutation(women["district"])
+    with pytest.raises(ValueError, match="events in level number 1 of 'district'"):
+        confidence_intervals(models["m_03"], women.assign(district=groups), method="profile")
+
+
+def test_likelihoods_of_different_kinds_are_not_compared(women):
+    rough, laplace, fine, finer = (
+        MixedLogisticClassifier("use ~ age + (1 | district)", n_agq=k).fit(women)
+        for k in (0, 1, 5, 9)
+    )
+    for other in (rough, fine):
+        with pytest.raises(ValueError, match="n_agq"):
+            compare_models(laplace, other)
+    assert len(compare_models(fine, finer)) == 2
+    penalised = MixedLogisticClassifier("use ~ age + urban + (1 | district)", prior=Prior())
+    table = compare_models(laplace, penalised.fit(women))
+    assert table[["chi2", "p_value", "p_value_boundary"]].isna().all().all()
+    assert "prior" in table.attrs["note"]
+    with pytest.raises(ValueError, match="an argument of its own"):
+        compare_models([laplace, fine], laplace)
+
+
 @pytest.mark.parametrize("name", FORMULAS)
 def test_r2_and_icc(models, name):
     reference = load_extra("r2_icc")[name]
@@ -138,7 +186,7 @@ def test_profile_is_where_the_likelihood_ratio_test_rejects(women, models):
     refitter = training_problem(model, women, None, None, None, None)
     place = 1  # age
     for end in ("conf_low", "conf_high"):
-        problem, N = refitter.without_column(
+        problem, N, _ = refitter.without_column(
             refitter.build.fixed_map.T[place], table[end].iloc[place]
         )
         start = np.concatenate([N.T @ model.result_.phi[:6], model.result_.phi[6:]])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
 from scipy.optimize import minimize
 
-from sklearn_mllm import MixedLogisticClassifier, confidence_intervals
+from sklearn_mllm import MixedLogisticClassifier, Prior, confidence_intervals
 from sklearn_mllm.datasets import load_contraception
 from sklearn_mllm.inference.profile import term_profile
 from sklearn_mllm.inference.refit import training_problem
@@ -25,8 +27,11 @@ def slope(women):
 
 
 def constrained_maximum(model, frame, quantity, value):
-    """Largest log-likelihood with quantity(beta, S) = value, by SLSQP on the model's own problem."""
-    refitter = training_problem(model, frame, None, None, None, None)
+    """Largest log-likelihood with quantity(beta, S) = value, by SLSQP on the model's own problem.
+
+    Penalised, where the model has a prior.
+    """
+    refitter = training_problem(model, frame, None, None, None, None, penalised=True)
     build = refitter.build
     objective = LaplaceObjective(build.problem, refitter.link)
     p = build.problem.p
@@ -37,7 +42,11 @@ def constrained_maximum(model, frame, quantity, value):
 
     def loss(phi):
         found = objective.evaluate(phi)
-        return -found.value, -found.gradient
+        value, gradient = found.value, found.gradient
+        if refitter.penalty is not None:
+            more, slope, _ = refitter.penalty(phi)
+            value, gradient = value + more, gradient + slope
+        return -value, -gradient
 
     found = minimize(
         loss, model.result_.phi, jac=True, method="SLSQP",
@@ -63,6 +72,65 @@ def test_profile_ends_have_the_likelihood_that_a_general_optimiser_finds(women, 
         for end in ("conf_low", "conf_high"):
             held = constrained_maximum(slope, women, quantity, table.loc[name, end])
             assert 2 * (slope.log_likelihood_ - held) == pytest.approx(3.841459, abs=2e-3)
+
+
+def test_profile_of_a_penalised_fit(women):
+    """Under a prior the profile is of the penalised likelihood, in every kind of parameter."""
+    prior = Prior(fixed_sd=0.4, random="wishart", scale=0.5)
+    model = MixedLogisticClassifier("use ~ age + urban + (1 + urban | district)", prior=prior)
+    model.fit(women)
+    table = confidence_intervals(model, women, method="profile", parameters=list(QUANTITIES))
+    refitter = training_problem(model, women, None, None, None, None, penalised=True)
+    top = model.log_likelihood_ + refitter.penalty(model.result_.phi)[0]
+    for name, quantity in QUANTITIES.items():
+        for end in ("conf_low", "conf_high"):
+            held = constrained_maximum(model, women, quantity, table.loc[name, end])
+            assert 2 * (top - held) == pytest.approx(3.841459, abs=2e-3)
+    plain = MixedLogisticClassifier(model.formula).fit(women)
+    free = confidence_intervals(plain, women, method="profile", parameters="urban[T.Y]")
+    assert table.loc["urban[T.Y]", "conf_high"] < free["conf_high"].item() - 0.05
+
+
+def test_profile_limit_of_a_penalised_coefficient_by_an_offset(women):
+    prior = Prior(fixed_sd={"urban[T.Y]": 0.3})
+    model = MixedLogisticClassifier("use ~ age + urban + (1 | district)", prior=prior).fit(women)
+    table = confidence_intervals(model, women, method="profile", parameters="urban[T.Y]")
+    town = (women["urban"] == "Y").to_numpy(float)
+    held = MixedLogisticClassifier("use ~ age + (1 | district)")
+
+    def penalised(value, log_likelihood):
+        return log_likelihood - 0.5 * (value / 0.3) ** 2
+
+    best = penalised(model.fixed_effects_.loc["urban[T.Y]", "estimate"], model.log_likelihood_)
+    for limit in table.loc["urban[T.Y]", ["conf_low", "conf_high"]]:
+        held.fit(women, offset=limit * town)
+        fall = best - penalised(limit, held.log_likelihood_)
+        assert 2 * fall == pytest.approx(3.841459, abs=1e-3)
+
+
+def test_bootstrap_refits_keep_the_prior():
+    """Separated data: without its prior no refit would have a slope below the prior's reach."""
+    x = np.r_[np.zeros(30), np.ones(30)]
+    frame = pd.DataFrame({"x": x, "y": x.astype(int), "g": np.tile(np.arange(6), 10)})
+    prior = Prior(fixed_sd=1.0, intercept_sd=1.0, random="wishart", scale=0.5)
+    model = MixedLogisticClassifier("y ~ x + (1 | g)", prior=prior).fit(frame)
+    table = confidence_intervals(model, frame, method="bootstrap", n_samples=60, random_state=0)
+    assert table.attrs["n_failed"] == 0
+    # at the mode the slope's pull to zero is at most the 30 events
+    assert table.loc["x", "conf_high"] < 5.0
+    assert table.loc["sd(Intercept|g)", "conf_low"] > 0.05
+
+
+def test_progress_is_told(women, slope, capfd):
+    confidence_intervals(slope, women, method="profile", parameters="age", verbose=1)
+    assert re.search(r"profile of age: \[-0\.00\d+, 0\.0\d+\]", capfd.readouterr().out)
+    confidence_intervals(
+        slope, women, method="bootstrap", n_samples=4, random_state=0, n_jobs=1, verbose=10
+    )
+    told = capfd.readouterr()
+    assert "4 out of   4" in told.out + told.err
+    confidence_intervals(slope, women, method="profile", parameters="age")
+    assert capfd.readouterr() == ("", "")
 
 
 def test_profile_does_not_depend_on_the_unit_of_a_column(women):

@@ -114,7 +114,7 @@ def test_other_data_than_those_of_the_fit(frame):
         standardized_effects(model, frame.iloc[1:])
     with pytest.raises(ValueError, match="mean response"):
         standardized_effects(model, frame.assign(y=1 - frame["y"]))
-    with pytest.raises(ValueError, match="X is not that of the fit"):
+    with pytest.raises(ValueError, match="not those of the fit"):
         standardized_effects(model, frame.assign(x=frame["x"] + frame["g"]))
     with pytest.raises(ValueError, match=r"coefficients are .* there"):
         standardized_effects(model, frame.assign(kind=frame["kind"].replace("c", "d")))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from reference_cases import load_extra
 
-from sklearn_mllm import MixedLogisticClassifier, Prior, compare_models, confidence_intervals
+from sklearn_mllm import MixedLogisticClassifier, Prior, compare_models
 from sklearn_mllm.datasets import load_contraception
 from sklearn_mllm.inference import anova, contrast, odds_ratios
 
@@ -105,14 +105,14 @@ def test_refusals(women, m_05):
         anova(m_05, "I")
     with pytest.raises(ValueError, match="training data"):
         anova(m_05, test="lr")
-    with pytest.raises(ValueError, match="not that of the fit"):
+    with pytest.raises(ValueError, match="not those of the fit"):
         anova(m_05, test="lr", X=women, y=np.r_[["Y"] * 900, ["N"] * 1034])
     probit = MixedLogisticClassifier(M_05, link="probit").fit(women)
     with pytest.raises(ValueError, match="probit"):
         odds_ratios(probit)
     penalised = MixedLogisticClassifier(M_05, prior=Prior()).fit(women)
     with pytest.raises(ValueError, match="prior"):
-        confidence_intervals(penalised, women, method="profile")
+        anova(penalised, test="lr", X=women)
 
 
 def test_what_anova_is_not_for(m_05, women):
