@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .words import (
+    SHIFT_THAT_MATTERS,
     effect_words,
     enumeration,
     group_counts,
@@ -89,11 +90,11 @@ def report(model, X=None, y=None, groups=None, *, sample_weight=None, offset=Non
 def _opening(model) -> str:
     result, parsed = model.result_, model.spec_.parsed
     kind = f"{_KINDS.get(result.link, result.link)} regression"
-    rows = plural(result.n_rows, "observation")
+    rows = _rows(model)
     if parsed.response is None:
         event = f"the event ({model.classes_[1]})"
     elif parsed.response_name is None:
-        event, rows = _unnamed_event(parsed, model), _unnamed_rows(parsed, result)
+        event = _unnamed_event(parsed, model)
     else:
         event = f"{parsed.response_name} ({model.classes_[1]})"
     how = method_words(result, model.prior is not None)
@@ -103,11 +104,16 @@ def _opening(model) -> str:
     formula = f" (formula: {' '.join(parsed.text.split())})."
     if not result.terms:
         return f"We fitted a {kind} {text}{formula}{_power(model)}{_warnings(result)}"
-    groups = enumeration([plural(n, "group") + f" of {g}" for g, n in group_counts(result).items()])
+    groups = enumeration([_counted_groups(g, n) for g, n in group_counts(result).items()])
     return (
         f"We fitted a multilevel {kind} {text} in {groups}{formula} The model has "
         f"{_random_words(model)} as random effects.{_power(model)}{_warnings(result)}"
     )
+
+
+def _counted_groups(group: str, count: int) -> str:
+    """`60 groups of district`; a factor called groups is that."""
+    return plural(count, "group") + ("" if group == "groups" else f" of {group}")
 
 
 def _unnamed_event(parsed, model) -> str:
@@ -118,12 +124,17 @@ def _unnamed_event(parsed, model) -> str:
     return f"{_response_text(parsed)} ({model.classes_[1]})"
 
 
-def _unnamed_rows(parsed, result) -> str:
+def _rows(model) -> str:
+    """`1934 observations`, `56 rows of counts (842 trials)`."""
     from ..formula.parse import Cbind
 
-    if isinstance(parsed.response, Cbind):
-        return f"{plural(result.n_rows, 'row')} of counts"
-    return plural(result.n_rows, "observation")
+    trace = model.result_.trace
+    if isinstance(model.spec_.parsed.response, Cbind):
+        return f"{plural(trace.n_rows, 'row')} of counts ({trace.n_trials:.10g} trials)"
+    rows = plural(trace.n_rows, "observation")
+    if trace.n_trials != trace.n_rows:
+        rows += f" (with weights that sum to {trace.n_trials:.10g})"
+    return rows
 
 
 def _response_text(parsed) -> str:
@@ -140,7 +151,8 @@ def _random_words(model) -> str:
         if slopes:
             said.append(f"{'slopes' if said else 'effects'} of {enumeration(slopes)}")
         correlated = "correlated " if len(term.effects) > 1 else ""
-        out.append(f"{correlated}{' and '.join(said)} by {term.group}")
+        by = "group" if term.group == "groups" else term.group
+        out.append(f"{correlated}{' and '.join(said)} by {by}")
     return enumeration(out) if len(out) < 3 else "; ".join(out)
 
 
@@ -173,6 +185,26 @@ def _warnings(result) -> str:
             " Caution: the fit did not converge, and its numbers are not to be trusted "
             f"({verdict.message})."
         )
+    return f"{_singular_words(verdict)}{_laplace_words(verdict.laplace_error)}"
+
+
+def _laplace_words(check) -> str:
+    """What the check of the Laplace approximation found, where it matters."""
+    if check is None or check.shift < SHIFT_THAT_MATTERS:
+        return ""
+    size = f"about {check.shift:.1f}" if check.shift <= 3.0 else "more than 3"
+    if not check.n_points:
+        return (
+            " Caution: the Laplace approximation may be poor here; by a rough figure, "
+            f"{check.parameter} would move by {size} standard errors with a better one."
+        )
+    return (
+        " Caution: the Laplace approximation is poor here; quadrature "
+        f"(n_agq={max(7, check.n_points)}) would move {check.parameter} by {size} standard errors."
+    )
+
+
+def _singular_words(verdict) -> str:
     if not verdict.singular_terms:
         return ""
     text = (
@@ -251,9 +283,10 @@ def _closing(model, standardized: bool) -> str:
             "Standardised coefficients were obtained by fitting the model on a standardised "
             "version of the data."
         )
-    parts.append(
-        "95% confidence intervals and p-values were computed by Wald's normal approximation."
-    )
+    if model.result_.names:
+        parts.append(
+            "95% confidence intervals and p-values were computed by Wald's normal approximation."
+        )
     if _power(model):
         parts.append("Words for explanatory power follow Cohen (1988).")
     return " ".join(parts)

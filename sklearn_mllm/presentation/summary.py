@@ -5,17 +5,18 @@ from __future__ import annotations
 from html import escape
 
 import numpy as np
+from scipy.stats import chi2
 
 from .tables import WIDTH, Block, Lines, Table, columns_of_decimals, fixed_decimals, shorten
-from .words import enumeration, group_counts, method_words, plural
+from .words import SHIFT_THAT_MATTERS, enumeration, group_counts, method_words, plural
 
 __all__ = ["Summary"]
 
 _CODES = ((0.001, "***"), (0.01, "**"), (0.05, "*"), (0.1, "."))
 _LEGEND = "Signif. codes: 0 '***' 0.001 '**' 0.01 '*' 0.05 '.' 0.1 ' ' 1"
 
-#: Shift in standard errors, from quadrature, of which the summary speaks.
-SHIFT_THAT_MATTERS = 0.25
+#: Coefficients beyond which their correlations are left out, as lme4 does.
+MOST_CORRELATED = 20
 
 
 def _stars(p: float) -> str:
@@ -27,6 +28,8 @@ def _p_value(p: float) -> str:
         return "NA"
     if p < 2e-16:
         return "<2e-16"
+    if p > 0.99995:
+        return ">0.9999"
     return f"{p:.4f}" if p >= 1e-4 else f"{p:.2e}"
 
 
@@ -99,7 +102,7 @@ class Summary:
             f"Method:  {method_words(result, model.prior is not None)}",
         ]
         if not result.terms:
-            lines.append(f"Rows:    {result.n_rows}")
+            lines.append(f"Rows:    {_rows(model)}")
         values = (model.aic_, model.bic_, model.log_likelihood_, model.deviance_)
         criteria = Table(
             ("AIC", "BIC", "logLik", "deviance", "df.resid"),
@@ -108,22 +111,29 @@ class Summary:
         )
         blocks: list[Block] = [Lines((*lines, "")), criteria]
         if not result.terms and result.null_log_likelihood is not None:
-            null = fixed_decimals(-2.0 * result.null_log_likelihood, 1)
-            residual = fixed_decimals(model.deviance_, 1)
-            width = max(len(null), len(residual))
-            blocks.append(
-                Lines(
-                    (
-                        "",
-                        f"Null deviance:     {null:>{width}} on {result.n_rows - 1} degrees of "
-                        "freedom",
-                        f"Residual deviance: {residual:>{width}} on {model.df_residual_} degrees "
-                        "of freedom",
-                        f"Iterations: {result.verdict.n_steps}",
-                    )
-                )
-            )
+            blocks.append(Lines(("", *self._deviances(), f"Iterations: {result.verdict.n_steps}")))
         return blocks
+
+    def _deviances(self) -> list[str]:
+        """Null and residual deviance, and their difference as a test of all slopes at once."""
+        model, result = self.model, self.model.result_
+        nothing = -2.0 * result.null_log_likelihood
+        null, residual = fixed_decimals(nothing, 1), fixed_decimals(model.deviance_, 1)
+        width = max(len(null), len(residual))
+        lines = [
+            f"Null deviance:     {null:>{width}} on {result.n_rows - 1} degrees of freedom",
+            f"Residual deviance: {residual:>{width}} on {model.df_residual_} degrees of freedom",
+        ]
+        df = model.df_model_ - 1
+        if "Intercept" in result.names and df and model.prior is None:
+            fall = max(nothing - model.deviance_, 0.0)
+            p = _p_value(float(chi2.sf(fall, df)))
+            p = p if p[0] in "<>" else f"= {p}"
+            lines.append(
+                f"All coefficients but the intercept zero: chi2({df}) = {fixed_decimals(fall, 1)}, "
+                f"p {p.replace('<', '< ').replace('>', '> ')}"
+            )
+        return lines
 
     def _residuals(self) -> list[Block]:
         values = tuple(fixed_decimals(v, 4) for v in self.model.result_.residual_quantiles)
@@ -146,7 +156,7 @@ class Summary:
             rows.append((group, term.effects[i], variance, sd, *correlations, *padding))
         header = ("Groups", "Name", "Variance", "Std.Dev.", *(["Corr"] + [""] * most)[: most - 1])
         counts = "; ".join(f"{g}, {n}" for g, n in group_counts(result).items())
-        tail = Lines((f"Number of rows: {result.n_rows}; groups: {counts}",))
+        tail = Lines((f"Number of rows: {_rows(self.model)}; groups: {counts}",))
         return [Table(header, tuple(rows), left=2), tail]
 
     def _fixed(self) -> list[Block]:
@@ -189,6 +199,10 @@ class Summary:
         if kept.size < 2 or not np.isfinite(V).all() or not (variances > 0.0).all():
             return []
         R = V / np.sqrt(np.outer(variances, variances))
+        if kept.size > MOST_CORRELATED:
+            return [
+                Lines((f"Not shown for {kept.size} coefficients; covariance_ holds covariances.",))
+            ]
         names = [result.names[j] for j in kept]
         label = min(max(map(len, names[1:])), 22)
         rows_as = [shorten(n, label) for n in names]
@@ -211,7 +225,9 @@ class Summary:
         from ..links import get_link
 
         result = self.model.result_
-        if not result.terms or get_link(result.link).latent_variance is None:
+        if not result.terms:
+            return self._explained_plain()
+        if get_link(result.link).latent_variance is None:
             return []
         share = r2(self.model)
         lines = [f"Pseudo-R2 (fixed effects) {share.marginal:.2f}, (total) {share.conditional:.2f}"]
@@ -220,6 +236,25 @@ class Summary:
         if len(_factors(result)) > 1:
             lines.append(f"ICC of all together: {adjusted.iloc[-1]:.2f}")
         return [Lines(tuple(lines))]
+
+    def _explained_plain(self) -> list[Block]:
+        """Pseudo-R2 of a regression without random effects."""
+        from ..inference import r2
+        from ..links import get_link
+
+        model, result = self.model, self.model.result_
+        if all(name == "Intercept" for name in result.names):
+            return []
+        shares = []
+        if get_link(result.link).latent_variance is not None:
+            shares.append(f"(McKelvey & Zavoina) {r2(model).marginal:.2f}")
+        if "Intercept" in result.names and not _is_counted(model):
+            # of single rows: the constants of counts would distort these ratios
+            n, null = result.trace.n_trials, result.null_log_likelihood
+            share = -np.expm1(2.0 * (null - result.log_likelihood) / n)
+            shares.append(f"(Cragg & Uhler) {share / -np.expm1(2.0 * null / n):.2f}")
+            shares.append(f"(McFadden) {1.0 - result.log_likelihood / null:.2f}")
+        return [Lines((f"Pseudo-R2 {', '.join(shares)}",))] if shares else []
 
     def _criterion(self) -> str:
         """What was maximised."""
@@ -256,11 +291,24 @@ class Summary:
         return [Lines(tuple(lines))]
 
 
-def _event(model) -> str:
+def _is_counted(model) -> bool:
     from ..formula.parse import Cbind
 
-    response = model.spec_.parsed.response
-    return "success (first count)" if isinstance(response, Cbind) else str(model.classes_[1])
+    return isinstance(model.spec_.parsed.response, Cbind)
+
+
+def _event(model) -> str:
+    return "success (first count)" if _is_counted(model) else str(model.classes_[1])
+
+
+def _rows(model) -> str:
+    """Rows of the fit, with their trials or weights."""
+    trace = model.result_.trace
+    if _is_counted(model):
+        return f"{trace.n_rows} ({trace.n_trials:.10g} trials)"
+    if trace.n_trials != trace.n_rows:
+        return f"{trace.n_rows} (weights sum to {trace.n_trials:.10g})"
+    return str(trace.n_rows)
 
 
 def _factors(result) -> list[str]:
@@ -284,12 +332,12 @@ def _laplace_words(check) -> list[str]:
     size = f"about {check.shift:.1f}" if check.shift <= 3.0 else "more than 3"
     if check.n_points:
         return [
-            "The Laplace approximation is poor here: quadrature would move",
+            "The Laplace approximation is poor here: quadrature would move "
             f"{check.parameter} by {size} standard errors.",
             f"Use n_agq={max(7, check.n_points)}; laplace_error tells the rest.",
         ]
     return [
-        "The Laplace approximation may be poor here: by its next terms",
+        "The Laplace approximation may be poor here: by its next terms "
         f"{check.parameter} would move by {size} standard errors (a rough figure).",
     ]
 

@@ -7,6 +7,7 @@ import re
 import numpy as np
 
 __all__ = [
+    "SHIFT_THAT_MATTERS",
     "effect_words",
     "enumeration",
     "group_counts",
@@ -17,6 +18,9 @@ __all__ = [
     "reference_point",
     "strength",
 ]
+
+#: Shift in standard errors, from the Laplace approximation to a better one, that is worth a word.
+SHIFT_THAT_MATTERS = 0.25
 
 _ORDINALS = {1: "1st", 2: "2nd", 3: "3rd"}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -169,3 +170,28 @@ def test_numbers():
         "a, b and c",
     ]
     assert [plural(n, "row") for n in (1, 2)] == ["1 row", "2 rows"]
+
+
+def test_a_factor_called_groups(women):
+    model = MixedLogisticClassifier().fit(
+        women[["age"]].to_numpy(), women["use"], groups=women["district"].to_numpy()
+    )
+    text = report(model)
+    assert "from 1934 observations in 60 groups (formula" in text
+    assert "The model has intercepts by group as random effects." in text
+
+
+def test_without_coefficients_there_are_no_intervals(women):
+    text = report(MixedLogisticClassifier("use ~ 0 + (1 | district)").fit(women))
+    assert "interval" not in text
+
+
+def test_warnings_of_the_fit_are_not_repeated(women):
+    with pytest.warns(UserWarning, match="linear combinations"):
+        model = MixedLogisticClassifier("use ~ age + double + (1 | district)").fit(
+            women.assign(double=2 * women["age"])
+        )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        text = report(model, women.assign(double=2 * women["age"]))
+    assert "- The effect of double cannot be estimated" in text

@@ -205,10 +205,62 @@ def test_a_poor_approximation_is_told(women):
     toenail = read("toenail")
     formula = "outcome ~ treatment*time + (1 | patientID)"
     text = str(MixedLogisticClassifier(formula).fit(toenail).summary())
-    assert "The Laplace approximation is poor here: quadrature would move" in text
-    assert "by about 1." in text
+    words = " ".join(text.split())
+    assert (
+        "The Laplace approximation is poor here: quadrature would move Intercept by about 1."
+        in words
+    )
     assert "Use n_agq=25" in text
+    told = report(MixedLogisticClassifier(formula).fit(toenail))
+    assert (
+        "Caution: the Laplace approximation is poor here; quadrature (n_agq=25) would move" in told
+    )
+    assert "approximation" not in report(
+        MixedLogisticClassifier(formula, n_agq=9).fit(toenail)
+    ).replace("normal approximation", "")
     better = str(MixedLogisticClassifier(formula, n_agq=9).fit(toenail).summary())
     fine = str(MixedLogisticClassifier("use ~ age + (1 | district)").fit(women).summary())
     assert "approximation is poor" not in better + fine
     assert "may be poor" not in better + fine
+
+
+def test_without_random_effects_against_statsmodels(women):
+    """Likelihood-ratio test of all slopes and pseudo-R2, as jtools::summ shows them."""
+    sm = pytest.importorskip("statsmodels.api")
+    design = np.column_stack(
+        [np.ones(len(women)), women["age"], women["urban"] == "Y", women["ch"] == "Y"]
+    ).astype(float)
+    fit = sm.Logit((women["use"] == "Y").astype(float), design).fit(disp=0)
+    text = str(MixedLogisticClassifier("use ~ age + urban + ch").fit(women).summary())
+    n = len(women)
+    cragg_uhler = (1 - np.exp(-fit.llr / n)) / (1 - np.exp(2 * fit.llnull / n))
+    assert f"the intercept zero: chi2(3) = {fit.llr:.1f}, p < 2e-16" in text
+    assert f"(Cragg & Uhler) {cragg_uhler:.2f}, (McFadden) {fit.prsquared:.2f}" in text
+    weak = str(MixedLogisticClassifier("use ~ age").fit(women).summary())
+    fit = sm.Logit((women["use"] == "Y").astype(float), design[:, :2]).fit(disp=0)
+    assert f"zero: chi2(1) = {fit.llr:.1f}, p = {fit.llr_pvalue:.4f}" in weak
+    assert "chi2" not in str(MixedLogisticClassifier("use ~ 0 + age").fit(women).summary())
+
+
+def test_weights_and_trials_are_told(women):
+    model = MixedLogisticClassifier("use ~ age + (1 | district)")
+    weighted = model.fit(women, sample_weight=np.full(len(women), 1.5))
+    assert "Number of rows: 1934 (weights sum to 2901); groups: district" in str(weighted.summary())
+    assert "from 1934 observations (with weights that sum to 2901) in" in report(weighted)
+    plain = model.fit(women)
+    assert "Number of rows: 1934; groups" in str(plain.summary())
+    assert "from 1934 observations in" in report(plain)
+
+
+def test_many_coefficients_leave_their_correlations_out(women):
+    letters = [chr(ord("A") + i % 23) for i in range(len(women))]
+    model = MixedLogisticClassifier("use ~ letter + (1 | district)")
+    text = str(model.fit(women.assign(letter=letters)).summary())
+    assert "Not shown for 23 coefficients; covariance_ holds covariances." in text
+
+
+def test_p_values_near_one():
+    from sklearn_mllm.presentation.summary import _p_value
+
+    shown = [_p_value(p) for p in (np.nan, 1e-30, 3e-5, 0.05, 0.99994, 0.99996, 1.0)]
+    assert shown == ["NA", "<2e-16", "3.00e-05", "0.0500", "0.9999", ">0.9999", ">0.9999"]
