@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..result.fit_result import FitResult
+from ..result.wald import wald_columns
 
 __all__ = [
     "covariance",
@@ -18,25 +19,11 @@ __all__ = [
 def fixed_effects(result: FitResult):
     """DataFrame: estimate, std_error, z, p_value, conf_low, conf_high (95%, Wald)."""
     import pandas as pd
-    from scipy.special import ndtr
 
     estimate = np.where(result.aliased, np.nan, result.fixed)
-    with np.errstate(invalid="ignore", divide="ignore"):
+    with np.errstate(invalid="ignore"):
         error = np.sqrt(np.diag(result.fixed_covariance))
-        z = estimate / error
-        p = 2.0 * ndtr(-np.abs(z))
-    reach = 1.959963984540054 * error
-    return pd.DataFrame(
-        {
-            "estimate": estimate,
-            "std_error": error,
-            "z": z,
-            "p_value": p,
-            "conf_low": estimate - reach,
-            "conf_high": estimate + reach,
-        },
-        index=pd.Index(result.names),
-    )
+    return pd.DataFrame(wald_columns(estimate, error), index=pd.Index(result.names))
 
 
 def covariance(result: FitResult):

@@ -222,8 +222,6 @@ class PredictionMixin:
         from ..links import get_link
         from ..prediction.intervals import intervals
 
-        if not 0.0 < level < 1.0:
-            raise ValueError(f"level must be between 0 and 1, got {level!r}")
         n, matrices, offset = self._replay(X, groups, offset)
         columns = intervals(
             self.result_, get_link(self.result_.link), matrices, offset,

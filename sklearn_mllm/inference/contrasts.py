@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from scipy.special import ndtr, ndtri
 from scipy.stats import chi2
+
+from ..result.wald import wald_columns
 
 __all__ = ["contrast", "wald_statistic"]
 
@@ -57,8 +58,6 @@ def contrast(model, weights, *, value=0.0, level: float = 0.95, covariance=None)
     from sklearn.utils.validation import check_is_fitted
 
     check_is_fitted(model, "result_")
-    if not 0.0 < level < 1.0:
-        raise ValueError(f"level must be between 0 and 1, got {level!r}")
     result = model.result_
     labels, L = _weight_matrix(weights, result.names)
     used = result.aliased & (L != 0.0).any(axis=0)
@@ -75,20 +74,7 @@ def contrast(model, weights, *, value=0.0, level: float = 0.95, covariance=None)
     estimate = L @ result.fixed
     C = L @ V @ L.T
     error = np.sqrt(np.maximum(np.diag(C), 0.0))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        z = (estimate - null) / error
-    reach = float(ndtri(0.5 + 0.5 * level)) * error
-    table = pd.DataFrame(
-        {
-            "estimate": estimate,
-            "std_error": error,
-            "z": z,
-            "p_value": 2.0 * ndtr(-np.abs(z)),
-            "conf_low": estimate - reach,
-            "conf_high": estimate + reach,
-        },
-        index=labels,
-    )
+    table = pd.DataFrame(wald_columns(estimate, error, level, null=null), index=labels)
     statistic, df = wald_statistic(estimate - null, C)
     p = float(chi2.sf(statistic, df)) if df else np.nan
     table.attrs.update(chi2=statistic, df=df, p_value=p, level=level)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import ndtri
 
+from ..result.wald import normal_reach
 from .refit import training_problem
 
 __all__ = ["confidence_intervals", "profiles"]
@@ -104,8 +104,7 @@ def confidence_intervals(
     check_is_fitted(model, "result_")
     if method not in METHODS:
         raise ValueError(f"method={method!r} is not one of {', '.join(map(repr, METHODS))}")
-    if not 0.0 < level < 1.0:
-        raise ValueError(f"level must be between 0 and 1, got {level!r}")
+    normal_reach(level)
     result = model.result_
     names, estimates = _parameters(result.names, result.fixed, result.aliased, result.terms)
     wanted = _wanted(names, parameters)
@@ -153,8 +152,7 @@ def profiles(
     from .profile import profile_table
 
     check_is_fitted(model, "result_")
-    if not 0.0 < level < 1.0:
-        raise ValueError(f"level must be between 0 and 1, got {level!r}")
+    normal_reach(level)
     result = model.result_
     _check_profiled(result)
     names, estimates = _parameters(result.names, result.fixed, result.aliased, result.terms)
@@ -217,7 +215,7 @@ def _quantiles(draws: np.ndarray, level: float) -> np.ndarray:
 
 
 def _wald(result, estimates: np.ndarray, level: float):
-    z = float(ndtri(0.5 + 0.5 * level))
+    z = normal_reach(level)
     low, high = np.full(estimates.shape, np.nan), np.full(estimates.shape, np.nan)
     p = len(result.names)
     with np.errstate(invalid="ignore"):

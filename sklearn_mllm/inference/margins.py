@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from scipy.special import ndtr, ndtri
+
+from ..result.wald import wald_columns
 
 __all__ = ["marginal_coefficients", "marginal_effects"]
 
@@ -282,20 +283,6 @@ def _gradient(function: Callable, beta: np.ndarray, V: np.ndarray) -> np.ndarray
 def _table(labels, estimate: np.ndarray, slopes: np.ndarray, V: np.ndarray, level: float):
     import pandas as pd
 
-    if not 0.0 < level < 1.0:
-        raise ValueError(f"level must be between 0 and 1, got {level!r}")
-    with np.errstate(invalid="ignore", divide="ignore"):
+    with np.errstate(invalid="ignore"):
         error = np.sqrt(np.einsum("ra,ab,rb->r", slopes, V, slopes))
-        z = estimate / error
-    reach = float(ndtri(0.5 + 0.5 * level)) * error
-    return pd.DataFrame(
-        {
-            "estimate": estimate,
-            "std_error": error,
-            "z": z,
-            "p_value": 2.0 * ndtr(-np.abs(z)),
-            "conf_low": estimate - reach,
-            "conf_high": estimate + reach,
-        },
-        index=labels,
-    )
+    return pd.DataFrame(wald_columns(estimate, error, level), index=labels)

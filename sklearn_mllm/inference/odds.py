@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import ndtri
+
+from ..result.wald import wald_columns
 
 __all__ = ["odds_ratios"]
 
@@ -45,7 +46,6 @@ def odds_ratios(model, *, level: float = 0.95, covariance=None):
     {'Intercept': 0.23, 'urban[T.Y]': 2.05, 'ch[T.Y]': 2.73}
     """
     import pandas as pd
-    from scipy.special import ndtr
     from sklearn.utils.validation import check_is_fitted
 
     from .contrasts import covariance_matrix
@@ -57,20 +57,18 @@ def odds_ratios(model, *, level: float = 0.95, covariance=None):
             f"odds_ratios: coefficients under link={result.link!r} are no log odds ratios; fit "
             "with link='logit', or read fixed_effects_"
         )
-    if not 0.0 < level < 1.0:
-        raise ValueError(f"level must be between 0 and 1, got {level!r}")
     estimate = np.where(result.aliased, np.nan, result.fixed)
     error = np.sqrt(np.diag(covariance_matrix(result, covariance)))
     error = np.where(result.aliased, np.nan, error)
-    reach = float(ndtri(0.5 + 0.5 * level)) * error
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+    wald = wald_columns(estimate, error, level)
+    with np.errstate(over="ignore"):
         return pd.DataFrame(
             {
                 "odds_ratio": np.exp(estimate),
                 "std_error": np.exp(estimate) * error,
-                "p_value": 2.0 * ndtr(-np.abs(estimate / error)),
-                "conf_low": np.exp(estimate - reach),
-                "conf_high": np.exp(estimate + reach),
+                "p_value": wald["p_value"],
+                "conf_low": np.exp(wald["conf_low"]),
+                "conf_high": np.exp(wald["conf_high"]),
             },
             index=list(result.names),
         )

@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.special import ndtri
 
 from ..objective.laplace import Evaluation, ModeError
 from ..optimizer.maximize import TIGHT_MODE_TOL, Maximum, maximize
+from ..result.wald import normal_reach
 from .refit import Refitter
 
 __all__ = ["away_from_zero", "profile_limits", "profile_table"]
@@ -46,7 +46,7 @@ def profile_limits(
     tell : list of str, optional
         Names of the parameters: print each when its interval is found.
     """
-    z = float(ndtri(0.5 + 0.5 * level))
+    z = normal_reach(level)
     low, high = np.full(estimates.shape, np.nan), np.full(estimates.shape, np.nan)
 
     def visit(at: int, profile: Callable, error: float, top: float, bounds) -> None:
@@ -77,7 +77,7 @@ def profile_table(
     """
     import pandas as pd
 
-    z = float(ndtri(0.5 + 0.5 * level))
+    z = normal_reach(level)
     parts = []
 
     def visit(at: int, profile: Callable, error: float, top: float, bounds) -> None:

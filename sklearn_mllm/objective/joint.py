@@ -51,14 +51,12 @@ class JointModeObjective(ModeBased):
     ----------
     beta : ndarray of shape (p,)
         Where the next evaluation starts.
-    full_problem : Problem
     beta_tangent : ndarray of shape (p, m)
         dbeta/dtheta at the last evaluation.
     """
 
     def __init__(self, problem: Problem, link, n_threads: int = 1) -> None:
         super().__init__(problem, link, n_threads)
-        self.full_problem = problem
         self.problem = replace(problem, X=np.empty((0, problem.n)))
         self.beta = np.zeros(problem.p)
         self.beta_tangent = np.zeros((problem.p, self.layout.n_theta))

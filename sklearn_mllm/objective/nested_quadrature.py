@@ -28,11 +28,10 @@ import numpy as np
 
 from ..design.problem import Factor, Problem
 from . import blocks as bl
-from .laplace import Evaluation
 from .quadrature import (
     MODE_TOL,
     Integral,
-    ModeBased,
+    Quadrature,
     inverse_scale,
     moved_inverse,
     quadrature_objective,
@@ -61,7 +60,7 @@ def checked_parents(problem: Problem) -> list[np.ndarray]:
     return found
 
 
-class NestedQuadratureObjective(ModeBased):
+class NestedQuadratureObjective(Quadrature):
     """Log-likelihood of nested grouping factors by recursive adaptive quadrature.
 
     Parameters
@@ -111,15 +110,6 @@ class NestedQuadratureObjective(ModeBased):
     def close(self) -> None:
         super().close()
         self.inner.close()
-
-    def evaluate(self, phi: np.ndarray, tol: float = 1e-12) -> Evaluation:
-        """Value and exact gradient at phi = (beta, theta)."""
-        self.n_evaluations += 1
-        if self.n_agq == 1:
-            return self.laplace.evaluate(phi, tol)
-        integral = self.integrate(phi, tol)
-        gradient = np.concatenate([self.rows.transpose_dot(integral.r), integral.theta.sum(axis=1)])
-        return Evaluation(phi, float(integral.values.sum()), gradient)
 
     def integrate(self, phi: np.ndarray, tol: float = 1e-12) -> Integral:
         """The integral of every level of the outermost factor at phi."""

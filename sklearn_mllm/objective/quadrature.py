@@ -50,6 +50,7 @@ from .tangents import mode_tangents
 __all__ = [
     "Integral",
     "ModeBased",
+    "Quadrature",
     "QuadratureObjective",
     "inverse_scale",
     "moved_inverse",
@@ -60,7 +61,7 @@ __all__ = [
 MODE_TOL = 1e-10
 
 
-def quadrature_objective(n_agq: int, problem: Problem) -> Callable[..., ModeBased]:
+def quadrature_objective(n_agq: int, problem: Problem) -> Callable[..., Quadrature]:
     """Constructor (problem, link, n_threads=...) of the quadrature for a problem's factors.
 
     Raises
@@ -175,7 +176,32 @@ def moved_inverse(C: np.ndarray, B: np.ndarray) -> np.ndarray:
     return np.einsum("abj,bcj,dcj->adj", C, A, C, optimize=["einsum_path", (0, 1), (0, 1)])
 
 
-class QuadratureObjective(ModeBased):
+class Quadrature(ModeBased):
+    """A likelihood that is a sum of integrals, one for each level of the outermost factor.
+
+    Attributes
+    ----------
+    n_agq : int
+        Points per dimension; 1 is the Laplace approximation.
+    """
+
+    n_agq: int
+
+    def evaluate(self, phi: np.ndarray, tol: float = 1e-12) -> Evaluation:
+        """Value and exact gradient at phi = (beta, theta)."""
+        self.n_evaluations += 1
+        if self.n_agq == 1:
+            return self.laplace.evaluate(phi, tol)
+        integral = self.integrate(phi, tol)
+        gradient = np.concatenate([self.rows.transpose_dot(integral.r), integral.theta.sum(axis=1)])
+        return Evaluation(phi, float(integral.values.sum()), gradient)
+
+    def integrate(self, phi: np.ndarray, tol: float = 1e-12) -> Integral:
+        """The integral of every level of the outermost factor at phi."""
+        raise NotImplementedError
+
+
+class QuadratureObjective(Quadrature):
     """Log-likelihood of one grouping factor by adaptive Gauss-Hermite quadrature.
 
     Parameters
@@ -205,15 +231,6 @@ class QuadratureObjective(ModeBased):
         self.grid: Grid = product_grid(self.n_agq, problem.factors[0].size)
         self._r = np.empty(problem.n)
         self._row = np.empty(problem.n)
-
-    def evaluate(self, phi: np.ndarray, tol: float = 1e-12) -> Evaluation:
-        """Value and exact gradient at phi = (beta, theta)."""
-        self.n_evaluations += 1
-        if self.n_agq == 1:
-            return self.laplace.evaluate(phi, tol)
-        integral = self.integrate(phi, tol)
-        gradient = np.concatenate([self.rows.transpose_dot(integral.r), integral.theta.sum(axis=1)])
-        return Evaluation(phi, float(integral.values.sum()), gradient)
 
     def integrate(self, phi: np.ndarray, tol: float = 1e-12) -> Integral:
         """The integral of every level at phi."""

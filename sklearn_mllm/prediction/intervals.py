@@ -7,9 +7,9 @@ parameters, plus the conditional variance of b given them (Kass & Steffey 1989, 
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import ndtri
 
 from ..result.fit_result import FitResult
+from ..result.wald import normal_reach
 from .probabilities import fixed_part, probabilities, random_part
 
 __all__ = ["intervals", "link_variance"]
@@ -75,7 +75,7 @@ def intervals(
         slope = _marginal_slope(result, link, eta, new)
         variance = variance * slope**2
         eta = averaged
-    reach = float(ndtri(0.5 + 0.5 * level))
+    reach = normal_reach(level)
     se = np.sqrt(np.maximum(variance, 0.0))
     return {
         "probability": p,

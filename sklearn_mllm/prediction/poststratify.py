@@ -9,8 +9,9 @@ delta method on the logit scale (Gelman & Little 1997, Survey Methodology 23; Ka
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import expit, logit, ndtri
+from scipy.special import expit, logit
 
+from ..result.wald import normal_reach
 from .probabilities import fixed_part
 
 __all__ = ["poststratify"]
@@ -62,8 +63,7 @@ def poststratify(model, cells, weights, by=None, *, groups=None, level: float = 
     from ..links import get_link
 
     check_is_fitted(model, "result_")
-    if not 0.0 < level < 1.0:
-        raise ValueError(f"level must be between 0 and 1, got {level!r}")
+    reach = normal_reach(level)
     table = make_table(cells, groups)
     n = table.n_rows
     w = _weights(weights, table, n)
@@ -101,7 +101,7 @@ def poststratify(model, cells, weights, by=None, *, groups=None, level: float = 
         # known levels of all factors, which are not independent given the data
         variance += precision.variances(sum(together))
     error = np.sqrt(np.maximum(variance, 0.0))
-    reach = float(ndtri(0.5 + 0.5 * level)) * error / (estimate * (1.0 - estimate))
+    reach = reach * error / (estimate * (1.0 - estimate))
     center = logit(estimate)
     return pd.DataFrame(
         {

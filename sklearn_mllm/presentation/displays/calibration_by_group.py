@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ...design.table import pandas_frame
+from ...result.wald import normal_reach
 from ._data import check_columns, counts, event_name
 from ._figure import COLORS, GREY, finish, keep_axes, make_axes
 
@@ -49,11 +50,7 @@ class CalibrationByGroupDisplay:
     """
 
     def __init__(self, data, *, level: float = 0.95, event: str = "event") -> None:
-        from scipy.special import ndtri
-
-        if not 0.0 < level < 1.0:
-            raise ValueError(f"level must be between 0 and 1, got {level!r}")
-        z2 = float(ndtri(0.5 + level / 2.0)) ** 2
+        z2 = normal_reach(level) ** 2
         n, p = data["n"], data["observed"]
         middle = (p + z2 / (2.0 * n)) / (1.0 + z2 / n)
         reach = np.sqrt(z2 * (p * (1.0 - p) / n + z2 / (4.0 * n**2))) / (1.0 + z2 / n)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ...result.wald import normal_reach
 from ._figure import COLORS, GREY, finish, keep_axes, make_axes, merged
 
 __all__ = ["ProfileDisplay"]
@@ -50,16 +51,13 @@ class ProfileDisplay:
 
     def __init__(self, table, *, level: float = 0.95) -> None:
         import pandas as pd
-        from scipy.special import ndtri
 
         missing = {"parameter", "value", "signed_root"} - set(table.columns)
         if missing:
             raise ValueError(f"table lacks the column(s) {', '.join(sorted(missing))}")
-        if not 0.0 < level < 1.0:
-            raise ValueError(f"level must be between 0 and 1, got {level!r}")
         self.table = table
         self.level = level
-        self.reach = float(ndtri(0.5 + level / 2.0))
+        self.reach = normal_reach(level)
         rows = {}
         for name, part in table.groupby("parameter", sort=False):
             part = part.sort_values("value")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ...result.wald import normal_reach
 from ._figure import COLORS, GREY, finish, keep_axes, make_axes, merged
 
 __all__ = ["RandomEffectsDisplay"]
@@ -38,11 +39,7 @@ class RandomEffectsDisplay:
     """
 
     def __init__(self, effects, *, level: float = 0.95) -> None:
-        from scipy.special import ndtri
-
-        if not 0.0 < level < 1.0:
-            raise ValueError(f"level must be between 0 and 1, got {level!r}")
-        reach = ndtri(0.5 + level / 2.0) * effects["std_error"]
+        reach = normal_reach(level) * effects["std_error"]
         self.level = level
         self.effects = effects.assign(
             conf_low=effects["estimate"] - reach, conf_high=effects["estimate"] + reach
