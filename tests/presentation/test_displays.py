@@ -303,3 +303,68 @@ def test_labels_that_the_model_does_not_know(model, women):
         CalibrationByGroupDisplay.from_estimator(model, women, ["maybe"] * len(women))
     with pytest.raises(ValueError, match="y: pass the labels"):
         ResidualDisplay.from_estimator(model, women.drop(columns="use"))
+
+
+@pytest.fixture(scope="module")
+def regions(women):
+    """26 levels with long names."""
+    names = [f"an administrative region {chr(ord('A') + i % 26)}" for i in range(len(women))]
+    frame = women.assign(region=names)
+    return MixedLogisticClassifier("use ~ age + region + (1 | district)").fit(frame), frame
+
+
+def boxes(artists) -> list:
+    figure = artists[0].figure
+    figure.canvas.draw()
+    return [artist.get_window_extent() for artist in artists if artist.get_text()]
+
+
+def test_many_levels_on_the_axis_do_not_overlap(regions):
+    display = PredictedProbabilityDisplay.from_estimator(*regions, "region")
+    found = boxes(display.ax_.get_xticklabels())
+    assert len(found) == 26
+    assert not any(a.overlaps(b) for a, b in zip(found, found[1:]))
+    ax, figure = display.ax_.get_window_extent(), display.figure_.bbox
+    assert ax.height > 0.9 * 2.5 * display.figure_.dpi
+    assert all(figure.y0 <= box.y0 for box in found)
+    few = PredictedProbabilityDisplay.from_estimator(
+        *regions, "region", grid=["an administrative region A"]
+    )
+    assert few.ax_.get_xticklabels()[0].get_rotation() == 0.0
+
+
+@pytest.mark.parametrize("kind", ["predicted", "smoothed"])
+def test_many_curves_are_told_apart(regions, kind):
+    model, frame = regions
+    if kind == "predicted":
+        display = PredictedProbabilityDisplay.from_estimator(
+            model, frame, "age", by="region", grid=3
+        )
+    else:
+        pytest.importorskip("statsmodels")
+        display = SmoothedProportionDisplay.from_data(frame, "use", "age", by="region", grid=3)
+    curves = [line for line in display.ax_.lines if line.get_label().startswith("an admin")]
+    assert len({(line.get_color(), line.get_linestyle()) for line in curves}) == 26
+    (legend,) = display.figure_.legends
+    display.figure_.canvas.draw()
+    box, figure = legend.get_window_extent(), display.figure_.bbox
+    assert box.y0 >= figure.y0 and box.y1 <= figure.y1 and box.x1 <= figure.x1
+    assert not box.overlaps(display.ax_.get_window_extent())
+
+
+def test_long_levels_leave_room_for_the_axis(regions):
+    model = MixedLogisticClassifier("use ~ age + (1 | region)").fit(regions[1])
+    display = RandomEffectsDisplay.from_estimator(model)
+    (box,) = boxes([display.ax_.xaxis.label])
+    assert box.x1 <= display.figure_.bbox.x1
+
+
+def test_panels_inside_given_axes_share_their_labels(model, women):
+    import matplotlib.pyplot as plt
+
+    display = PredictedProbabilityDisplay.from_estimator(
+        model, women, "age", by="ch", panel="urban", grid=5, ax=plt.subplots()[1]
+    )
+    display.figure_.canvas.draw()
+    shown = [[t.label1.get_visible() for t in ax.yaxis.get_major_ticks()] for ax in display.ax_]
+    assert all(shown[0]) and not any(shown[1])

@@ -12,6 +12,8 @@ __all__ = [
     "finish",
     "keep_axes",
     "legend",
+    "level_ticks",
+    "line_style",
     "make_axes",
     "merged",
 ]
@@ -74,6 +76,9 @@ def make_axes(
                 sharey=shared if share_y else None,
             )
         )
+        axes[-1].tick_params(
+            labelleft=not share_y or i % columns == 0, labelbottom=not share_x or i + columns >= n
+        )
     return np.array(axes, dtype=object)
 
 
@@ -85,19 +90,60 @@ def finish(ax, *, grid: str | None = "y") -> None:
         ax.set_axisbelow(True)
 
 
+def line_style(colors, i: int) -> tuple[str, str]:
+    """Colour and dashes of the i-th of a family of curves: other dashes where colours come again."""
+    return colors[i % len(colors)], LINES[i // len(colors) % len(LINES)]
+
+
+def level_ticks(ax, labels) -> float:
+    """Levels at 0, 1, ... of the horizontal axis, turned where they would run into each other.
+
+    Gives the inches below the axes that turned labels take.
+    """
+    labels = [str(label) for label in labels]
+    inches = ax.get_position().width * ax.figure.get_figwidth()
+    # some 12 characters to an inch
+    room = 12.0 * inches / max(len(labels), 1)
+    longest = max(map(len, labels), default=0)
+    style, below = {}, 0.0
+    if longest + 1 > room:
+        upright = room < 3.0
+        style = {"rotation": 90} if upright else {"rotation": 45, "ha": "right"}
+        style["rotation_mode"] = "default" if upright else "anchor"
+        below = 0.08 * longest * (1.0 if upright else 0.7)
+    ax.set_xticks(np.arange(len(labels)), labels, **style)
+    ax.set_xlim(-0.5, len(labels) - 0.5)
+    return below
+
+
 def legend(axes: np.ndarray, title: str | None = None, *, outside: bool) -> None:
-    """One legend for all axes: beside them in a figure of their own, else in the last."""
+    """One legend for all axes: beside them in a figure of their own, else in the last.
+
+    Many labels go in several columns.
+    """
     handles, labels = axes[0].get_legend_handles_labels()
     if not handles:
         return
-    style = {"title": title, "frameon": False, "alignment": "left"}
+    style = {"title": title, "alignment": "left"}
+    figure = axes[0].figure
+    height = (
+        figure.get_figheight()
+        if outside
+        else axes[-1].get_position().height * (figure.get_figheight())
+    )
+    rows = max(int((height - 0.5) / 0.22), 1)
+    columns = -(-len(labels) // rows)
     if outside:
-        figure = axes[0].figure
         longest = max(map(len, [*labels, title or ""]))
-        figure.set_figwidth(figure.get_figwidth() + 0.6 + 0.08 * longest)
-        figure.legend(handles, labels, loc="outside right center", **style)
+        figure.set_figwidth(figure.get_figwidth() + columns * (0.6 + 0.08 * longest))
+        figure.legend(
+            handles, labels, loc="outside right center", frameon=False, ncols=columns, **style
+        )
     else:
-        axes[-1].legend(handles, labels, **style)
+        axes[-1].legend(
+            handles, labels, framealpha=0.8, edgecolor="none", ncols=columns,
+            fontsize="medium" if columns == 1 else "x-small", **style,
+        )  # fmt: skip
 
 
 def keep_axes(display, axes: np.ndarray) -> None:

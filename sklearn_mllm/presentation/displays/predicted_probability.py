@@ -13,7 +13,18 @@ from ._data import (
     levels_of,
     predicting,
 )
-from ._figure import COLORS, LINES, MARKERS, finish, keep_axes, legend, make_axes, merged
+from ._figure import (
+    COLORS,
+    LINES,
+    MARKERS,
+    finish,
+    keep_axes,
+    legend,
+    level_ticks,
+    line_style,
+    make_axes,
+    merged,
+)
 
 __all__ = ["PredictedProbabilityDisplay"]
 
@@ -185,7 +196,14 @@ class PredictedProbabilityDisplay:
         self
         """
         panels = [None] if self.panel is None else list(self.data[self.panel].unique())
-        axes = make_axes(ax, len(panels), share_x=True, share_y=True)
+        width = 4.2
+        if self.categorical:
+            n_series = int(np.prod([self.data[name].nunique() for name in self.by]))
+            width = min(max(width, 0.25 * self.data[self.feature].nunique() * n_series**0.5), 14.0)
+        axes = make_axes(
+            ax, len(panels), n_columns=max(1, int(14.0 / width)) if width > 4.2 else 3,
+            size=(width, 3.4), share_x=True, share_y=True,
+        )  # fmt: skip
         levels = [list(self.data[name].unique()) for name in self.by]
         for one, panel in zip(axes, panels, strict=True):
             self._draw_panel(one, panel, levels, colors, line_kw, band_kw, point_kw)
@@ -193,6 +211,11 @@ class PredictedProbabilityDisplay:
                 one.set_title(display_level(self.panel, panel), loc="left")
             one.set_xlabel(self.feature)
             finish(one)
+        if self.categorical:
+            below = [level_ticks(one, self.data[self.feature].unique()) for one in axes]
+            if ax is None:
+                figure = axes[0].figure
+                figure.set_figheight(figure.get_figheight() + max(below))
         axes[0].set_ylabel(f"probability of {self.event}")
         top = max(float(self.data["conf_high"].max()), self._highest_point())
         axes[0].set_ylim(0.0, 1.0 if top > 0.85 else 1.08 * top)
@@ -206,7 +229,9 @@ class PredictedProbabilityDisplay:
 
     def _draw_panel(self, ax, panel, levels, colors, line_kw, band_kw, point_kw) -> None:
         for i, j, key in _combinations(levels):
-            color, line = colors[i % len(colors)], LINES[j % len(LINES)]
+            color, line = line_style(colors, i) if len(key) < 2 else (
+                colors[i % len(colors)], LINES[j % len(LINES)]
+            )  # fmt: skip
             marker = MARKERS[j % len(MARKERS)]
             label = ", ".join(display_level(n, v) for n, v in zip(self.by, key)) or None
             if len(key) == 1:
@@ -226,12 +251,11 @@ class PredictedProbabilityDisplay:
                     place, rows["probability"], yerr=np.array([low, high]), capsize=3,
                     label=label, **merged(style, line_kw),
                 )  # fmt: skip
-                ax.set_xticks(np.arange(len(rows)), [str(v) for v in x])
-                ax.set_xlim(-0.5, len(rows) - 0.5)
             else:
                 style = {"color": color, "linestyle": line, "linewidth": 2.0, "label": label}
                 ax.plot(x, rows["probability"], **merged(style, line_kw))
-                band = {"color": color, "alpha": 0.15, "linewidth": 0, **(band_kw or {})}
+                alpha = 0.15 if n_series <= len(COLORS) else 0.04
+                band = {"color": color, "alpha": alpha, "linewidth": 0, **(band_kw or {})}
                 ax.fill_between(x, rows["conf_low"], rows["conf_high"], **band)
             if self.observed is not None:
                 points = _matching(self.observed, self.by, key, self.panel, panel)

@@ -119,7 +119,15 @@ class RandomEffectsDisplay:
         panels = list(self.effects.groupby(["group", "term"], sort=False))
         most = max(len(rows) for _, rows in panels)
         height = float(np.clip(1.2 + 0.17 * min(most, 40), 2.6, 7.0))
-        axes = make_axes(ax, len(panels), size=(4.4, height))
+        longest = max(
+            (
+                max(len(str(level)) for level in rows["level"])
+                for _, rows in panels
+                if _has_labels(rows, labels)
+            ),
+            default=0,
+        )
+        axes = make_axes(ax, len(panels), size=(4.4 + 0.08 * max(longest - 8, 0), height))
         for one, ((group, term), rows) in zip(axes, panels, strict=True):
             if sort:
                 rows = rows.sort_values("estimate", kind="stable")
@@ -133,8 +141,7 @@ class RandomEffectsDisplay:
             for which, color in ((~apart, COLORS[0]), (apart, COLORS[1])):
                 style = {"marker": "o", "linestyle": "none", "markersize": size, "color": color}
                 one.plot(rows["estimate"][which], place[which], **merged(style, point_kw))
-            few = len(rows) <= 40 if labels is None else labels
-            if few:
+            if _has_labels(rows, labels):
                 one.set_yticks(place, [str(level) for level in rows["level"]])
             else:
                 one.set_yticks([])
@@ -145,3 +152,7 @@ class RandomEffectsDisplay:
             finish(one, grid="x")
         keep_axes(self, axes)
         return self
+
+
+def _has_labels(rows, labels: bool | None) -> bool:
+    return len(rows) <= 40 if labels is None else labels

@@ -6,7 +6,7 @@ import numpy as np
 
 from ...design.table import pandas_frame
 from ._data import check_columns, counts, display_level, event_name, levels_of
-from ._figure import COLORS, finish, keep_axes, legend, make_axes, merged
+from ._figure import COLORS, finish, keep_axes, legend, line_style, make_axes, merged
 
 __all__ = ["SmoothedProportionDisplay"]
 
@@ -223,7 +223,8 @@ class SmoothedProportionDisplay:
         noise = np.random.RandomState(0).uniform(-jitter, jitter, len(self.points))
         heights = self.points["event"] + noise
         for one, panel in zip(axes, panels, strict=True):
-            for color, level in zip(_cycle(colors, len(levels)), levels):
+            for number, level in enumerate(levels):
+                color, line = line_style(colors, number)
                 label = None if level is None else str(level)
                 rows = self._rows(self.points, panel, level)
                 if points:
@@ -232,7 +233,7 @@ class SmoothedProportionDisplay:
                     at = self.points[self.feature][rows]
                     one.plot(at, heights[rows], **merged(style, point_kw))
                 curve = self.curves[self._rows(self.curves, panel, level)]
-                style = {"color": color, "linewidth": 2.2, "label": label}
+                style = {"color": color, "linestyle": line, "linewidth": 2.2, "label": label}
                 one.plot(curve[self.feature], curve["proportion"], **merged(style, line_kw))
             if panel is not None:
                 one.set_title(display_level(self.panel, panel), loc="left")
@@ -264,7 +265,3 @@ def _single_trials(frame, successes, trials):
     row = np.repeat(np.arange(len(frame)), trials)
     place = np.arange(row.size) - np.repeat(np.cumsum(trials) - trials, trials)
     return frame.iloc[row].reset_index(drop=True), (place < successes[row]).astype(float)
-
-
-def _cycle(colors, n: int) -> list:
-    return [colors[i % len(colors)] for i in range(n)]
