@@ -64,6 +64,25 @@ def test_public_names_have_an_example(name):
     assert "Examples" in sections(inspect.getdoc(PUBLIC[name]))
 
 
+@pytest.mark.parametrize("name", PUBLIC)
+def test_functions_tell_their_errors_and_sources(name):
+    thing = PUBLIC[name]
+    if name.startswith("load_"):
+        return
+    calls = [thing]
+    if inspect.isclass(thing):
+        calls = [
+            member
+            for key, member in inspect.getmembers(thing, inspect.isfunction)
+            if key in ("fit", "score", "simulate", "update_groups", "decision_function")
+            or key.startswith("predict")
+        ]
+    for one in calls:
+        assert "Raises" in sections(inspect.getdoc(one)), one
+    if not inspect.isclass(thing) and name != "make_schools":
+        assert "References" in sections(inspect.getdoc(thing))
+
+
 def test_guide_pages_are_in_the_test_run():
     options = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pytest"]["ini_options"]
     assert "docs/guide" in options["testpaths"]

@@ -67,6 +67,12 @@ class PredictionMixin:
         -------
         ndarray of shape (n, 2)
             In the order of `classes_`; NaN for rows dropped as missing.
+
+        Raises
+        ------
+        ValueError
+            X lacks a column or a grouping factor, holds a missing value, or a level of a predictor
+            that was not in fit; with ``unseen_groups="error"`` a level of a grouping factor too.
         """
         from ..links import get_link
         from ..prediction.probabilities import probabilities
@@ -98,6 +104,12 @@ class PredictionMixin:
         -------
         ndarray of shape (n, 2)
             In the order of `classes_`.
+
+        Raises
+        ------
+        ValueError
+            X lacks a column or a grouping factor, holds a missing value, or a level of a predictor
+            that was not in fit; with ``unseen_groups="error"`` a level of a grouping factor too.
         """
         with np.errstate(divide="ignore"):
             return np.log(self.predict_proba(X, groups, offset))
@@ -121,6 +133,12 @@ class PredictionMixin:
         -------
         ndarray of shape (n,)
             Log-odds for the logit link.
+
+        Raises
+        ------
+        ValueError
+            X lacks a column or a grouping factor, holds a missing value, or a level of a predictor
+            that was not in fit; with ``unseen_groups="error"`` a level of a grouping factor too.
         """
         from ..links import get_link
         from ..prediction.probabilities import decision_values
@@ -153,6 +171,12 @@ class PredictionMixin:
         -------
         ndarray of shape (n,)
             Labels; rows dropped as missing get NaN, or None where labels are not numbers.
+
+        Raises
+        ------
+        ValueError
+            X lacks a column or a grouping factor, holds a missing value, or a level of a predictor
+            that was not in fit; with ``unseen_groups="error"`` a level of a grouping factor too.
         """
         values = self.decision_function(X, groups, offset)
         labels = self.classes_[(values > 0.0).astype(np.intp)]
@@ -181,6 +205,11 @@ class PredictionMixin:
         -------
         float
             Share of the rows whose label is predicted.
+
+        Raises
+        ------
+        ValueError
+            As `predict`; labels of another length.
         """
         return accuracy_score(y, self.predict(X, groups), sample_weight=sample_weight)
 
@@ -205,6 +234,11 @@ class PredictionMixin:
             per row of X. The standard error joins that of the coefficients and variances with
             the conditional variance of the random effects; levels not seen add the
             random-effects variance.
+
+        Raises
+        ------
+        ValueError
+            As `predict_proba`; a level that is not between 0 and 1.
 
         Examples
         --------
@@ -263,6 +297,11 @@ class PredictionMixin:
             Class labels; for counts (`cbind` in the formula) the successes among as many trials
             as each row of X has.
 
+        Raises
+        ------
+        ValueError
+            Missing values, columns that X lacks (with `cbind` the counts too), or n_samples below 1.
+
         Examples
         --------
         >>> from sklearn_mllm import MixedLogisticClassifier
@@ -316,6 +355,12 @@ class PredictionMixin:
         -------
         MixedLogisticClassifier
             The copy.
+
+        Raises
+        ------
+        ValueError
+            Rows that do not fit the model: other columns, labels that were not in fit, missing
+            values.
 
         Examples
         --------

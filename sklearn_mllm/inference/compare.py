@@ -25,16 +25,20 @@ def compare_models(*models, **named):
         Index: the names, or else the formulas. Columns n_parameters, aic, bic, log_likelihood,
         deviance, chi2, df, p_value (as R's `anova`), and p_value_boundary: where random effects
         were added and nothing else, zero lies on the boundary of their variances' range, and the
-        statistic follows a mixture of chi-squares (Self & Liang 1987, JASA 82): df - 1 and df
-        degrees of freedom, half each, for one more effect; binomial weights for several without
-        correlations. Models of different links are not nested, and a fit with a prior does not
-        maximise the likelihood: they get no test. `.attrs["note"]` says what applies.
+        statistic follows a mixture of chi-squares: df - 1 and df degrees of freedom, half each, for
+        one more effect; binomial weights for several without correlations. Models of different
+        links are not nested, and a fit with a prior does not maximise the likelihood: they get no
+        test. `.attrs["note"]` says what applies.
 
     Raises
     ------
     ValueError
         Fewer than two models, fits to different data, or likelihoods approximated differently
         (`n_agq`).
+
+    References
+    ----------
+    Self & Liang (1987), Journal of the American Statistical Association 82(398), for the mixture.
 
     Examples
     --------

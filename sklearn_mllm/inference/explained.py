@@ -72,6 +72,11 @@ def r2(model, method: str = "theoretical") -> R2:
     R2
         `.marginal` and `.conditional`.
 
+    Raises
+    ------
+    ValueError
+        An unknown method, or "theoretical" with the cauchit link.
+
     References
     ----------
     Nakagawa, Johnson & Schielzeth (2017), Journal of the Royal Society Interface 14; Johnson
@@ -108,6 +113,11 @@ def icc(model, method: str = "theoretical"):
     DataFrame
         Index: the factors and `all`; columns `adjusted` (share of the variance that the fixed
         effects leave) and `unadjusted` (share of all variance).
+
+    Raises
+    ------
+    ValueError
+        A model without random effects, or as `r2`.
 
     References
     ----------

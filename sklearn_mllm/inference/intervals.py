@@ -76,6 +76,12 @@ def confidence_intervals(
         conf_low, conf_high, type ("fixed", "sd" or "cor").
         With "bootstrap", `.attrs["n_failed"]` counts refits that failed.
 
+    Raises
+    ------
+    ValueError
+        An unknown method or parameter, "profile" or "bootstrap" without the data of the fit, with a
+        prior, or "profile" with ``n_agq=0``.
+
     References
     ----------
     Venables & Ripley (2002), Modern Applied Statistics with S, section 8.4, for the signed root of

@@ -40,6 +40,10 @@ def laplace_error(model, X, y=None, groups=None, *, sample_weight=None, offset=N
     ValueError
         Crossed factors, no random effects, or a fit by another n_agq.
 
+    References
+    ----------
+    Pinheiro & Chao (2006), Journal of Computational and Graphical Statistics 15(1).
+
     Examples
     --------
     >>> from sklearn_mllm import MixedLogisticClassifier, laplace_error

@@ -127,6 +127,11 @@ def marginal_coefficients(
         As `fixed_effects_`, NaN for aliased coefficients. Errors carry the uncertainty of the
         coefficients, with the random effects' covariance held at its estimate.
 
+    Raises
+    ------
+    ValueError
+        Too few rows to tell the coefficients apart, or columns that X lacks.
+
     References
     ----------
     Hedeker, du Toit, Demirtas & Gibbons (2018), Biometrics 74(1).

@@ -45,6 +45,11 @@ def poststratify(model, cells, weights, by=None, *, groups=None, level: float = 
     ValueError
         Weights that are negative, missing, or all zero; unknown columns.
 
+    References
+    ----------
+    Gelman & Little (1997), Poststratification into many categories using hierarchical logistic
+    regression, Survey Methodology 23(2).
+
     Examples
     --------
     >>> from sklearn_mllm import MixedLogisticClassifier, poststratify

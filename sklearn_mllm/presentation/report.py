@@ -55,6 +55,11 @@ def report(model, X=None, y=None, groups=None, *, sample_weight=None, offset=Non
     Report
         A string.
 
+    Raises
+    ------
+    ValueError
+        X and y that are not those of the fit.
+
     References
     ----------
     Cohen (1988), Statistical Power Analysis for the Behavioral Sciences, for the words.
