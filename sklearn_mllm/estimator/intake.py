@@ -11,6 +11,7 @@ from sklearn.utils.validation import validate_data
 from ..design.table import Table, is_frame, make_table, refuse_lazy
 from ..formula import (
     Cbind,
+    FormulaError,
     Matrices,
     ModelSpec,
     ParsedFormula,
@@ -20,7 +21,10 @@ from ..formula import (
 )
 from ..formula.columns import require
 
-__all__ = ["Rows", "input_table", "model_formula", "training_rows", "trials_of"]
+__all__ = [
+    "Rows", "input_table", "missing_rows", "model_formula", "response_of", "training_rows",
+    "trials_of",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,13 +140,16 @@ def training_rows(
         Replay it, with new grouping levels added, instead of learning one.
     """
     parsed = model_formula(estimator, table) if spec is None else spec.parsed
-    n = table.n_rows
     keep = None if weights is None or weights.all() else weights > 0.0
-    y, counts = _response(parsed, table, y, n)
-    if estimator.missing == "drop":
-        absent = _missing(y, counts)
-        if absent is not None and absent.any():
+    given = y is not None
+    y, counts = response_of(parsed, table, y)
+    if not given or estimator.missing == "drop":
+        absent = missing_rows(y, counts)
+        if absent is not None and estimator.missing == "raise":
+            _refuse_missing(parsed, table, absent if keep is None else absent & keep)
+        elif absent is not None and absent.any():
             keep = ~absent if keep is None else keep & ~absent
+    y = None if y is None else np.asarray(y)
     if spec is None:
         spec, matrices = ModelSpec.learn(parsed, table, missing=estimator.missing, keep=keep)
     else:
@@ -160,8 +167,16 @@ def training_rows(
     return Rows(spec, matrices, y, counts, weights, offset)
 
 
-def _response(parsed: ParsedFormula, table: Table, y, n: int):
-    """Labels, or counts (successes, failures), of all rows."""
+def response_of(parsed: ParsedFormula, table: Table, y):
+    """Labels and None, or None and counts (successes, failures), of all rows.
+
+    Parameters
+    ----------
+    parsed : ParsedFormula
+    table : Table
+    y : array-like or None
+        None takes the left side of the formula.
+    """
     if y is None:
         if parsed.response is None:
             raise ValueError(
@@ -169,23 +184,18 @@ def _response(parsed: ParsedFormula, table: Table, y, n: int):
                 "is None: pass y, or name a column of X at the left side of the formula"
             )
         values = response_values(parsed, table)
-        if isinstance(parsed.response, Cbind):
-            return None, values
-        return np.asarray(values), None
+        return (None, values) if isinstance(parsed.response, Cbind) else (values, None)
     values = _as_array(y)
     if values.ndim == 2 and values.shape[1] == 2 and isinstance(parsed.response, Cbind):
-        _length(values, n)
-        values = values.astype(float)
+        _length(values, table.n_rows)
+        values = _counts(values)
         return None, (values[:, 0], values[:, 1])
     values = _column(values)
-    _length(values, n)
+    _length(values, table.n_rows)
     if isinstance(parsed.response, Cbind):
         counts = response_values(parsed, table)
-        if not np.array_equal(np.asarray(values, dtype=float), counts[0]):
-            raise ValueError(
-                "the formula's left side is cbind(successes, failures): leave y out, or pass the "
-                "successes or an array of shape (n, 2)"
-            )
+        if not np.array_equal(_counts(values), counts[0], equal_nan=True):
+            raise _no_counts()
         return None, counts
     return values, None
 
@@ -206,6 +216,35 @@ def trials_of(parsed: ParsedFormula, table: Table) -> np.ndarray | None:
             "trials each row has"
         )
     return np.rint(trials).astype(np.int64)
+
+
+def _counts(values: np.ndarray) -> np.ndarray:
+    try:
+        return values.astype(float)
+    except (TypeError, ValueError) as error:
+        raise _no_counts() from error
+
+
+def _no_counts() -> ValueError:
+    return ValueError(
+        "the formula's left side is cbind(successes, failures): leave y out, or pass the successes "
+        "or an array of shape (n, 2)"
+    )
+
+
+def _refuse_missing(parsed: ParsedFormula, table: Table, absent: np.ndarray) -> None:
+    """Name the columns of the left side that miss values in some of these rows."""
+    import pandas as pd
+
+    if absent.any():
+        counts = {
+            c: int(np.sum(absent & pd.isna(table.column(c)))) for c in parsed.response_columns
+        }
+        words = ", ".join(f"{name!r} ({count})" for name, count in counts.items() if count)
+        raise FormulaError(
+            f"missing values (NaN) in column(s) {words} of the response; drop those rows, or set "
+            "missing='drop' to leave them out"
+        )
 
 
 def _as_array(y) -> np.ndarray:
@@ -235,9 +274,12 @@ def _length(values: np.ndarray, n: int) -> None:
         )
 
 
-def _missing(y, counts) -> np.ndarray | None:
+def missing_rows(y, counts) -> np.ndarray | None:
+    """Which rows miss a label or a count; None where none can."""
     import pandas as pd
 
     if counts is not None:
         return np.isnan(counts[0]) | np.isnan(counts[1])
-    return np.asarray(pd.isna(y)) if y.dtype.kind in "fO" else None
+    y = y if hasattr(y, "dtype") else np.asarray(y)
+    numbers = isinstance(y, np.ndarray) and y.dtype.kind in "biu"
+    return None if numbers else np.asarray(pd.isna(y))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from numbers import Integral
+
 import numpy as np
 from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import check_is_fitted
@@ -9,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from ..design.row_vectors import check_offset, check_weights
 from ..formula.columns import require
 from .checks import check_parameters
-from .intake import input_table, training_rows, trials_of
+from .intake import input_table, missing_rows, response_of, training_rows, trials_of
 
 __all__ = ["PredictionMixin"]
 
@@ -187,31 +189,57 @@ class PredictionMixin:
             labels[missing] = np.nan if numeric else None
         return labels
 
-    def score(self, X, y, sample_weight=None, groups=None):
+    def score(self, X, y=None, sample_weight=None, groups=None, offset=None):
         """Accuracy of `predict`.
 
         Parameters
         ----------
         X : data frame, array or sparse matrix of shape (n, n_features)
             Rows to predict.
-        y : array-like of shape (n,)
-            Their labels.
+        y : array-like of shape (n,), or of shape (n, 2) for counts, optional
+            Their labels, or successes and failures; by default what X has for the left side of the
+            formula.
         sample_weight : array-like of shape (n,), optional
             Weights of the rows.
         groups : array-like of shape (n,), data frame or dict, optional
             Grouping factors that are not columns of X.
+        offset : array-like of shape (n,), optional
+            Known part of the linear predictor.
 
         Returns
         -------
         float
-            Share of the rows whose label is predicted.
+            Share of the rows whose label is predicted, of counts that of the trials. With
+            missing="drop", rows that miss a value are left out.
 
         Raises
         ------
         ValueError
             As `predict`; labels of another length.
         """
-        return accuracy_score(y, self.predict(X, groups), sample_weight=sample_weight)
+        values = self.decision_function(X, groups, offset)
+        weights = check_weights(sample_weight, len(values))
+        counts = None
+        if y is None or np.ndim(y) == 2:
+            table = input_table(self, X, None, groups, reset=False)
+            y, counts = response_of(self.spec_.parsed, table, y)
+        use = ~np.isnan(values)
+        if self.missing == "drop":
+            absent = missing_rows(y, counts)
+            use = use if absent is None else use & ~absent
+            if not use.any():
+                raise ValueError("score: no row is complete; every one misses some value")
+        if not use.all():
+            values, weights = values[use], None if weights is None else weights[use]
+            y = None if y is None else np.asarray(y)[use]
+            counts = None if counts is None else tuple(c[use] for c in counts)
+        event = values > 0.0
+        if counts is None:
+            return accuracy_score(y, self.classes_[event.astype(np.intp)], sample_weight=weights)
+        right, trials = np.where(event, *counts), sum(counts)
+        if weights is not None:
+            right, trials = weights * right, weights * trials
+        return float(right.sum() / trials.sum())
 
     def predict_interval(self, X, groups=None, offset=None, *, level=0.95):
         """Probabilities with intervals that carry all uncertainty of the linear predictor.
@@ -317,8 +345,8 @@ class PredictionMixin:
         from ..prediction.simulation import simulate_events
 
         check_is_fitted(self, "result_")
-        if n_samples < 1:
-            raise ValueError(f"n_samples must be at least 1, got {n_samples!r}")
+        if not isinstance(n_samples, Integral) or n_samples < 1:
+            raise ValueError(f"n_samples must be an integer >= 1, got {n_samples!r}")
         table = input_table(self, X, None, groups, reset=False)
         offset = check_offset(offset, table.n_rows)
         trials = trials_of(self.spec_.parsed, table)
