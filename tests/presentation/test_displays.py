@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -323,7 +324,7 @@ def test_many_levels_on_the_axis_do_not_overlap(regions):
     display = PredictedProbabilityDisplay.from_estimator(*regions, "region")
     found = boxes(display.ax_.get_xticklabels())
     assert len(found) == 26
-    assert not any(a.overlaps(b) for a, b in zip(found, found[1:]))
+    assert not any(a.overlaps(b) for a, b in pairwise(found))
     ax, figure = display.ax_.get_window_extent(), display.figure_.bbox
     assert ax.height > 0.9 * 2.5 * display.figure_.dpi
     assert all(figure.y0 <= box.y0 for box in found)
