@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.metrics import precision_score, recall_score
 
-from sklearn_mllm import MixedLogisticClassifier, compare_models, icc, r2
+from sklearn_mllm import MixedLogisticClassifier, compare_models, icc, r2, standardized_effects
 from sklearn_mllm.datasets import load_contraception
 
 PUBLISHED = {
@@ -45,7 +48,11 @@ def women():
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_published_models(women, name):
     formula, criteria, estimates, errors = PUBLISHED[name]
-    model = MixedLogisticClassifier(formula).fit(women)
+    with warnings.catch_warnings():
+        # R warns of m_03 and m_05, falsely
+        warnings.simplefilter("error")
+        model = MixedLogisticClassifier(formula).fit(women)
+    assert model.converged_ and not model.is_singular_
     for attribute, value in criteria.items():
         assert getattr(model, attribute) == pytest.approx(value, abs=0.051)
     table = model.fixed_effects_
@@ -85,10 +92,12 @@ def test_a_typical_district(women):
 
 def test_other_links_fit_without_a_warning(women):
     formula = "use ~ age*ch + I(age^2) + urban + (1 | urban:district)"
-    aics = {
-        link: MixedLogisticClassifier(formula, link=link).fit(women).aic_
-        for link in ("logit", "probit", "cloglog")
-    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        aics = {
+            link: MixedLogisticClassifier(formula, link=link).fit(women).aic_
+            for link in ("logit", "probit", "cloglog")
+        }
     assert aics["probit"] < aics["logit"] < aics["cloglog"]
 
 
@@ -145,3 +154,37 @@ def test_published_explained_variance(women, formula, aic, bic, sd, fixed, total
     assert round(explained.marginal, 2) == fixed
     assert round(explained.conditional, 2) == total
     assert round(icc(model).loc["all", "adjusted"], 2) == share
+
+
+def test_published_sizes(women):
+    assert len(women) == 1934
+    district = MixedLogisticClassifier(PUBLISHED["m_01"][0]).fit(women)
+    assert district.n_groups_ == {"district": 60}
+    assert district.n_observations_ == 1934
+    both = MixedLogisticClassifier(PUBLISHED["m_05"][0]).fit(women)
+    assert both.n_groups_ == {"urban:district": 102}
+    assert both.log_likelihood_ > -1177.2373
+
+
+def test_published_precision_and_recall(women):
+    predicted = MixedLogisticClassifier(PUBLISHED["m_05"][0]).fit(women).predict(women)
+    for label, precision, recall in (("N", 70.96, 82.98), ("Y", 64.29, 47.43)):
+        right = {"y_true": women["use"], "y_pred": predicted, "pos_label": label}
+        assert round(100 * precision_score(**right), 2) == precision
+        assert round(100 * recall_score(**right), 2) == recall
+
+
+def test_published_standardised_coefficients(women):
+    model = MixedLogisticClassifier(PUBLISHED["m_05"][0]).fit(women)
+    table = standardized_effects(model, women).drop("Intercept")
+    published = {
+        "age": (-0.42, -0.80, -0.03),
+        "ch[T.Y]": (1.21, 0.80, 1.62),
+        "I(age ** 2)": (-0.46, -0.59, -0.32),
+        "urban[T.Y]": (0.79, 0.45, 1.12),
+        "age:ch[T.Y]": (0.60, 0.15, 1.05),
+    }
+    assert list(table.index) == list(published)
+    # rounded, and from the looser errors of glmer's default settings
+    found = table[["estimate", "conf_low", "conf_high"]].to_numpy()
+    np.testing.assert_allclose(found, list(published.values()), atol=0.0075)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Sequence
 
 import numpy as np
 
 __all__ = ["standardized_effects"]
+
+_DOMAIN = re.compile(r"\b(log|log2|log10|log1p|sqrt)\(")
 
 
 def standardized_effects(
@@ -27,6 +30,8 @@ def standardized_effects(
     of two values, such as 0/1, is a number like any other and is standardised too, as R's
     effectsize does; name it in `keep`, or make it a factor or boolean, to leave it as it is.
     Factors, booleans, numbers in C(), grouping factors, offsets and the response stay as they are.
+    A column that the formula takes a logarithm or a square root of is shifted after that, so that
+    its smallest value is 1, or 0 for a root, as effectsize does.
 
     Parameters
     ----------
@@ -44,7 +49,7 @@ def standardized_effects(
         As in `fit`.
     keep : str or sequence of str, default=()
         Numeric columns to leave as they are: two-valued ones that are read as groups, or those
-        that the formula takes a logarithm or a root of.
+        whose logarithm the formula takes.
 
     Returns
     -------
@@ -90,6 +95,7 @@ def standardized_effects(
             )
     used = data.rows.matrices.rows
     changed = {}
+    lowest = _lowest_values(model.spec_)
     for name in numeric:
         if name in kept:
             continue
@@ -97,7 +103,11 @@ def standardized_effects(
         fitted = numbers if used is None else numbers[used]
         sd = float(fitted.std(ddof=1))
         if sd > 0.0:
-            changed[name] = (numbers - float(fitted.mean())) / sd
+            start = lowest.get(name)
+            if start is None:
+                changed[name] = (numbers - float(fitted.mean())) / sd
+            else:
+                changed[name] = (numbers - float(fitted.min())) / sd + start
     frame = frame.assign(**changed)
     again = clone(model).set_params(warm_start=False)
     with warnings.catch_warnings():
@@ -117,6 +127,32 @@ def standardized_effects(
             stacklevel=2,
         )
     return again.fixed_effects_
+
+
+def _lowest_values(spec) -> dict[str, float]:
+    """Columns inside a logarithm or a square root, and the smallest value to give them."""
+    from ..formula.names import alias
+
+    out: dict[str, float] = {}
+    names = {alias(column): column for column in spec.columns}
+    for design in (spec.fixed, *spec.effects):
+        for factor in design.factors:
+            for call in _DOMAIN.finditer(factor.text):
+                inside = set(re.findall(r"[A-Za-z_]\w*", _argument(factor.text[call.end() :])))
+                start = 0.0 if call[1] == "sqrt" else 1.0
+                for column in (names[w] for w in inside & set(names)):
+                    out[column] = max(out.get(column, 0.0), start)
+    return out
+
+
+def _argument(text: str) -> str:
+    """What stands before the parenthesis that closes a call."""
+    depth = 1
+    for place, letter in enumerate(text):
+        depth += (letter == "(") - (letter == ")")
+        if depth == 0:
+            return text[:place]
+    return text
 
 
 def _numeric_columns(spec, frame) -> list[str]:

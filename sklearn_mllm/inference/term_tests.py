@@ -57,7 +57,8 @@ def anova(
     Returns
     -------
     DataFrame
-        Index: terms (with type III the intercept too). Columns chi2, df, p_value.
+        Index: terms (with type III the intercept too). Columns chi2, df, p_value. Aliased columns
+        are no part of the model: a term that has no others gets df 0 and no test.
 
     Raises
     ------
@@ -102,7 +103,9 @@ def anova(
     rows, names = [], []
     for term in terms:
         tested = [j for j in term.columns if not result.aliased[j]]
+        names.append(term.name)
         if not tested:
+            rows.append({"chi2": np.nan, "df": 0, "p_value": np.nan})
             continue
         above: list[int] = []
         if kind == "II":
@@ -110,7 +113,6 @@ def anova(
                 if term.factors < other.factors:
                     above += [j for j in other.columns if not result.aliased[j]]
         value, df = statistic(tested, above)
-        names.append(term.name)
         rows.append({"chi2": value, "df": df, "p_value": float(chi2.sf(value, df))})
     table = pd.DataFrame(rows, index=names, columns=["chi2", "df", "p_value"])
     table.attrs.update(type=kind, test=test)

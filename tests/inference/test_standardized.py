@@ -122,3 +122,23 @@ def test_other_data_than_those_of_the_fit(frame):
         standardized_effects(model, frame, sample_weight=1.0 + frame["y"])
     with pytest.raises(ValueError, match="training data"):
         standardized_effects(model, None)
+
+
+def test_logarithms_and_roots_stay_defined(frame):
+    """As effectsize: after standardising, the column starts at 1 for a logarithm, at 0 for a root."""
+    rng = np.random.default_rng(0)
+    sizes = {name: rng.lognormal(size=len(frame)) for name in ("size", "part", "z")}
+    positive = frame.assign(**sizes)
+    formula = "y ~ log(size + 1) + sqrt(part) + z + (1 | g)"
+    table = standardized_effects(MixedLogisticClassifier(formula).fit(positive), positive)
+
+    def moved(column, start):
+        z = (column - column.mean()) / column.std()
+        return z if start is None else z - z.min() + start
+
+    by_hand = frame.assign(
+        size=moved(positive["size"], 1.0),
+        part=moved(positive["part"], 0.0),
+        z=moved(positive["z"], None),
+    )
+    agree(table, MixedLogisticClassifier(formula).fit(by_hand).fixed_effects_)

@@ -67,6 +67,23 @@ def test_terms_of_several_columns(women):
     assert joint["df"] == 3
 
 
+@pytest.mark.filterwarnings("ignore:column")
+def test_a_term_without_columns_of_its_own_keeps_its_row(women):
+    model = MixedLogisticClassifier("use ~ age + double + urban + (1 | district)")
+    model.fit(women.assign(double=2 * women["age"]))
+    for arguments in (
+        {},
+        {"type": "III"},
+        {"test": "lr", "X": women.assign(double=2 * women["age"])},
+    ):
+        table = anova(model, **arguments)
+        assert table["df"].drop("Intercept", errors="ignore").to_dict() == {
+            "age": 1, "double": 0, "urban": 1,
+        }  # fmt: skip
+        assert table.loc["double", ["chi2", "p_value"]].isna().all()
+        assert table.loc["age", "chi2"] > 0
+
+
 def test_contrasts(m_05):
     names = list(m_05.result_.names)
     table = contrast(m_05, {"age": 1, "age:ch[T.Y]": 1})
