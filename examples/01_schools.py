@@ -65,6 +65,8 @@ for _ in range(25):
     p = 1.0 / (1.0 + np.exp(-(X @ beta + apart[school])))
     weight = np.bincount(school, weights=p * (1.0 - p))
     apart = apart + np.bincount(school, weights=y - p) / weight
+top = log_likelihood(beta, apart)
+print(f"log-likelihood with each school's own effect: {top:.2f}")
 
 # %%
 # In one call
@@ -102,13 +104,18 @@ print(
 # %%
 figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
 axes[0].plot(path, color="#0072B2")
-axes[0].set(xlabel="step", ylabel="log-likelihood", title="Gradient ascent")
+axes[0].axhline(top, color="0.4", linestyle="--", linewidth=1)
+axes[0].text(100, top, "each school's own effect", ha="right", va="bottom", color="0.3")
+axes[0].set(xlabel="step", ylabel="log-likelihood")
+axes[0].set_title("Gradient ascent is far from the top", loc="left")
+axes[0].margins(y=0.1)
 place = np.arange(10)
 axes[1].axhline(0, color="0.6", linewidth=0.8)
 axes[1].plot(place + 1, compare["truth"], "_", color="k", markersize=14, label="truth")
 axes[1].plot(place + 1, compare["separate"], "o", color="#D55E00", label="separate")
 axes[1].plot(place + 1, compare["multilevel"], "o", color="#0072B2", label="multilevel")
-axes[1].set(xlabel="school", ylabel="effect", title="Effects shrink", xticks=place + 1)
+axes[1].set(xlabel="school", ylabel="effect of the school (log-odds)", xticks=place + 1)
+axes[1].set_title("Multilevel effects shrink", loc="left")
 axes[1].legend(frameon=False)
 for ax in axes:
     ax.spines[["top", "right"]].set_visible(False)

@@ -30,6 +30,11 @@ women = load_contraception().frame
 # one.
 for by in ("livch", "ch"):
     display = SmoothedProportionDisplay.from_data(women, "use", "age", by=by, panel="urban")
+    for ax, place in zip(display.ax_, ("rural", "urban"), strict=True):
+        ax.set_title(place, loc="left")
+        ax.set_xlabel("age (centred, years)")
+    display.ax_[0].set_ylabel("share using contraception")
+    display.figure_.legends[0].set_title("living children" if by == "livch" else "living child")
     save(display.figure_, f"02_use_by_{by}")
 
 # %%
@@ -84,7 +89,7 @@ print(
 # children (m_04).
 for small, large in (("m_01", "m_02"), ("m_03", "m_04")):
     print(f"\n{small} against {large}")
-    table = compare_models(models[small], models[large]).set_axis([small, large])
+    table = compare_models(**{name: models[name] for name in (small, large)})
     print(table[["aic", "log_likelihood", "chi2", "df", "p_value"]].to_string(na_rep=""))
 
 # %%

@@ -121,6 +121,7 @@ for color, name in zip(("#0072B2", "#E69F00", "#009E73", "#D55E00"), rivals):
     if name == "multilevel m_05":
         CalibrationByGroupDisplay.from_predictions(event, p, X["district"], event="Y", ax=axes[1])
 axes[0].set(xlabel="mean predicted probability of Y", ylabel="observed proportion Y")
+axes[0].set_title("all women, cross-validated", loc="left")
 axes[0].legend(frameon=False, fontsize="small")
 axes[0].spines[["top", "right"]].set_visible(False)
 axes[1].set_title("multilevel, by district, cross-validated", loc="left")

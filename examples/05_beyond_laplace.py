@@ -45,8 +45,12 @@ print(table.round(4))
 figure, ax = plt.subplots(figsize=(5, 3.4), layout="constrained")
 ax.plot(table.index[1:], table["sd"].iloc[1:], "o-", color="#0072B2")
 ax.axhline(table["sd"].iloc[-1], color="0.6", linestyle="--", linewidth=1)
-ax.set(xscale="log", xlabel="quadrature points", ylabel="sd between patients")
-ax.set_xticks([1, 2, 3, 5, 9, 15, 25, 50], ["1", "2", "3", "5", "9", "15", "25", "50"])
+ax.annotate(
+    "Laplace", (1, table.loc[1, "sd"]), xytext=(8, 0), textcoords="offset points", va="center"
+)
+ax.set(xscale="log", xlabel="quadrature points", ylabel="sd between patients (log-odds)")
+points = [1, 2, 3, 5, 7, 9, 15, 25, 50]
+ax.set_xticks(points, [str(k) for k in points])
 ax.minorticks_off()
 ax.spines[["top", "right"]].set_visible(False)
 save(figure, "05_quadrature")

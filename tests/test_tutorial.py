@@ -7,10 +7,11 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import expit
 from sklearn.metrics import precision_score, recall_score
 
 from sklearn_mllm import MixedLogisticClassifier, compare_models, icc, r2, standardized_effects
-from sklearn_mllm.datasets import load_contraception
+from sklearn_mllm.datasets import load_contraception, make_schools
 
 PUBLISHED = {
     "m_00": (
@@ -188,3 +189,37 @@ def test_published_standardised_coefficients(women):
     # rounded, and from the looser errors of glmer's default settings
     found = table[["estimate", "conf_low", "conf_high"]].to_numpy()
     np.testing.assert_allclose(found, list(published.values()), atol=0.0075)
+
+
+def test_schools_from_scratch_and_in_one_call():
+    """100 steps uphill hardly move the effects; separate effects spread more than multilevel ones."""
+    schools = make_schools(random_state=3)
+    frame, school = schools.frame, schools.frame["school"].to_numpy() - 1
+    X = np.column_stack([np.ones(len(frame)), frame[["experience", "funding"]]])
+    y = frame["passed"].to_numpy()
+    truth = np.array([schools.coefficients[c] for c in ("Intercept", "experience", "funding")])
+
+    def climb(rate):
+        beta, effects, path = truth.copy(), np.zeros(10), []
+        for _ in range(101):
+            eta = X @ beta + effects[school]
+            path.append(np.sum(y * eta - np.logaddexp(0.0, eta)))
+            residual = y - expit(eta)
+            beta += rate * X.T @ residual
+            effects += rate * np.bincount(school, weights=residual)
+        return beta, effects, np.array(path)
+
+    _, _, overshot = climb(0.001)
+    assert overshot.min() < overshot[0] - 100
+    beta, effects, path = climb(0.001 / len(y))
+    assert (np.diff(path) > 0).all()
+    assert np.abs(effects).max() < 0.01
+    for _ in range(25):
+        p = expit(X @ beta + effects[school])
+        effects += np.bincount(school, weights=y - p) / np.bincount(school, weights=p * (1 - p))
+    model = MixedLogisticClassifier("passed ~ experience + funding + (1 | school)").fit(frame)
+    modes = model.random_effects_["estimate"].to_numpy()
+    line = model.fixed_effects_["estimate"].to_numpy()
+    separate = effects + (X @ beta - X @ line).reshape(10, 50).mean(axis=1)
+    assert modes.std() < 0.8 * separate.std()
+    assert model.variance_components_["std_dev"].item() == pytest.approx(1.0, abs=0.3)
