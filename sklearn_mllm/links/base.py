@@ -25,6 +25,8 @@ from .average import normal_average
 __all__ = ["Link", "SymmetricLink"]
 
 _CHUNK_ROWS = 4096
+#: Step in eta of the differences in `averaged_derivatives`.
+_AVERAGE_STEP = 2e-3
 
 
 def _chunks(n: int) -> list[slice]:
@@ -70,6 +72,17 @@ class Link(ABC):
     def averaged(self, eta: np.ndarray, sd: np.ndarray | float) -> np.ndarray:
         """E F(eta + sd z), z ~ N(0, 1): probabilities averaged over a normal random effect."""
         return normal_average(self.inverse, self.strip, eta, sd)
+
+    def averaged_derivatives(
+        self, eta: np.ndarray, sd: np.ndarray | float
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """`averaged` with its derivatives in eta and in the variance sd^2.
+
+        By the heat equation the last is half the second derivative in eta.
+        """
+        h = _AVERAGE_STEP
+        low, middle, high = (self.averaged(eta + move, sd) for move in (-h, 0.0, h))
+        return middle, (high - low) / (2.0 * h), (high - 2.0 * middle + low) / (2.0 * h * h)
 
     @abstractmethod
     def log_derivatives(self, eta: np.ndarray, order: int) -> tuple[list, list]:

@@ -313,16 +313,28 @@ def _search(objective, start: np.ndarray, negative_hessian, settings: dict, prog
     return _second_look(objective, start, maximum, free, settings)
 
 
+class FarOut(Exception):
+    """A variance beyond what an approximation is good for."""
+
+
 def _search_by_approximation(objective, start, negative_hessian, settings: dict, progress):
     """The search by the structure's approximation; then an exact evaluation there, or a few.
 
     The curvature is the approximation's.
     """
+    p = objective.problem.p
+
+    def near(objective, step: int, phi: np.ndarray, value: float, gain: float) -> None:
+        if np.abs(phi[p:]).max(initial=0.0) > HUGE_SD:
+            raise FarOut
+        if progress is not None:
+            progress(objective, step, phi, value, gain)
+
     try:
         with objective.structure.approximately():
-            first, free = _search(objective, start, negative_hessian, settings, progress)
-    except (NotFinite, ModeError):
-        # so far out that conjugate gradients do not get there
+            first, free = _search(objective, start, negative_hessian, settings, near)
+    except (NotFinite, ModeError, FarOut):
+        # conjugate gradients do not get there, or no faster and with more noise than exact elimination
         objective.u, objective.tangent = np.zeros_like(objective.u), None
         return _search(objective, start, negative_hessian, settings, progress)
     objective.u, objective.tangent = first.modes, None
@@ -395,7 +407,7 @@ def _second_look(objective, start: np.ndarray, maximum: Maximum, free: np.ndarra
         looks.append((maximum.phi[:p], FAR_SD))
     best, best_free = maximum, free
     for beta, sd in looks:
-        phi, A = np.concatenate([beta, np.where(layout.diagonal, sd, 0.0)]), -maximum.hessian
+        phi, A = np.concatenate([beta, np.where(layout.diagonal, sd, 0.0)]), None
         if sd == FAR_SD and not has_closed_form(objective) and not joint:
             phi, A = _joint_start(objective, phi, False)
         everything = np.ones_like(free)

@@ -55,6 +55,18 @@ def _standard_deviations(layout, theta: np.ndarray, maps) -> list[np.ndarray]:
     return out
 
 
+def _covariance_slopes(layout, theta: np.ndarray, number: int, C: np.ndarray, p: int) -> np.ndarray:
+    """Derivatives (M, k, k) of a term's covariance L L', L = C Lambda, in (beta, theta)."""
+    out = np.zeros((p + layout.n_theta, *C.shape))
+    L = C @ layout.term_factor(theta, number)
+    start = layout.terms[number].start
+    for t in np.flatnonzero(layout.term_of == number):
+        # of L one column moves, by a column of C
+        moved = np.outer(C[:, layout.row[t] - start], L[:, layout.col[t] - start])
+        out[p + t] = moved + moved.T
+    return out
+
+
 def _lower_triangles(covariances: list[np.ndarray]) -> np.ndarray:
     """theta in the user's coordinates: Cholesky factors, also of singular matrices."""
     parts = []
@@ -125,6 +137,7 @@ def package(
                 errors[number][0],
                 _mean_outer(term),
                 errors[number][1],
+                _covariance_slopes(layout, theta, number, build.random_maps[number], p),
             )
         )
     factors = _factors(outcome, build, random, covariances)

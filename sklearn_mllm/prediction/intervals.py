@@ -1,7 +1,8 @@
 """Intervals for predicted probabilities, on the scale of the linear predictor.
 
 eta = x' beta + z' b with b = b(beta, theta) its conditional mode: the delta method over the
-parameters, plus the conditional variance of b given them (Kass & Steffey 1989, JASA 84).
+parameters, plus the conditional variance of b given them (Kass & Steffey 1989, JASA 84). An averaged
+probability moves with beta and with the variance that it is averaged over.
 """
 
 from __future__ import annotations
@@ -10,9 +11,12 @@ import numpy as np
 
 from ..result.fit_result import FitResult
 from ..result.wald import normal_reach
-from .probabilities import fixed_part, probabilities, random_part
+from .probabilities import fixed_part, new_variance_slopes, probabilities, random_part
 
 __all__ = ["intervals", "link_variance"]
+
+#: Averaged probabilities so near to 0 or 1 are as good as those at the average.
+TAIL = 1e-9
 
 
 def link_variance(result: FitResult, matrices, prediction: str) -> np.ndarray:
@@ -69,12 +73,8 @@ def intervals(
         eta = eta + known
         variance = variance + new
     elif prediction == "marginal" and result.terms:
-        _, new = random_part(result, matrices.random, n, everything_unseen=True)
-        averaged = link.link(p)
-        # the averaged curve is flatter: move its uncertainty with the same slope
-        slope = _marginal_slope(result, link, eta, new)
-        variance = variance * slope**2
-        eta = averaged
+        inside = np.flatnonzero((p > TAIL) & (p < 1.0 - TAIL))
+        eta[inside], variance[inside] = _averaged(result, link, matrices, eta, p, inside)
     reach = normal_reach(level)
     se = np.sqrt(np.maximum(variance, 0.0))
     return {
@@ -85,10 +85,15 @@ def intervals(
     }
 
 
-def _marginal_slope(result, link, eta: np.ndarray, variance: np.ndarray) -> np.ndarray:
-    """d link(marginal probability)/d eta by a central difference."""
-    h = 1e-4
-    sd = np.sqrt(variance)
-    high = link.link(link.averaged(eta + h, sd))
-    low = link.link(link.averaged(eta - h, sd))
-    return (high - low) / (2.0 * h)
+def _averaged(result, link, matrices, eta, p, rows) -> tuple[np.ndarray, np.ndarray]:
+    """Link of the averaged probabilities of some rows, and its variance."""
+    _, new = random_part(result, matrices.random, len(eta), everything_unseen=True)
+    _, by_eta, by_variance = link.averaged_derivatives(eta[rows], np.sqrt(new[rows]))
+    slopes = new_variance_slopes(result, matrices.random, len(eta), everything_unseen=True)[rows]
+    slopes *= by_variance[:, None]
+    kept = ~result.aliased
+    slopes[:, : int(kept.sum())] += by_eta[:, None] * matrices.X[np.ix_(rows, kept)]
+    middle = link.link(p[rows])
+    slopes /= link.density(middle)[:, None]
+    V = result.joint_covariance
+    return middle, np.einsum("nm,mk,nk->n", slopes, V, slopes, optimize=True)

@@ -159,15 +159,16 @@ def _cells(result, link, matrices):
     eta = fixed_part(result, matrices.X, matrices.offset)
     gradient = np.zeros((n, M))
     gradient[:, : int(kept.sum())] = matrices.X[:, kept]
-    new_variance = np.zeros(n)
+    new_variance, variance_slopes = np.zeros(n), np.zeros((n, M))
     sharing = []
     for f, factor in enumerate(result.factors):
         J, k = factor.modes.shape
-        z = np.zeros((n, k))
+        z, slopes = np.zeros((n, k)), np.zeros((M, k, k))
         for term_result, term in zip(result.terms, matrices.random, strict=True):
             if term_result.factor == f:
                 at = slice(term_result.start, term_result.start + len(term.effects))
                 z[:, at] = 1.0 if term.Z is None else term.Z
+                slopes[:, at, at] = term_result.covariance_slopes
                 codes, levels = term.codes, len(term.levels)
         known = codes < J
         place = np.minimum(codes, J - 1)
@@ -175,16 +176,16 @@ def _cells(result, link, matrices):
         if factor.tangent is not None:
             moved = np.einsum("na,nam->nm", z, factor.tangent[place])
             gradient += np.where(known[:, None], moved, 0.0)
-        new = np.einsum("na,ab,nb->n", z, factor.covariance, z, optimize=True)
-        new_variance += np.where(known, 0.0, new)
+        rows = np.flatnonzero(~known)
+        new = z[rows]
+        new_variance[rows] += np.einsum("na,ab,nb->n", new, factor.covariance, new, optimize=True)
+        variance_slopes[rows] += np.einsum("na,mab,nb->nm", new, slopes, new, optimize=True)
         covariances = np.empty((levels, k, k))
         covariances[:J] = factor.conditional_covariance
         covariances[J:] = factor.covariance
         sharing.append((codes, z, covariances))
     sd = np.sqrt(new_variance)
-    p = link.averaged(eta, sd)
-    h = 1e-4
-    slope = link.averaged(eta + h, sd) - link.averaged(eta - h, sd)
-    slope /= 2.0 * h
+    p, slope, by_variance = link.averaged_derivatives(eta, sd)
     sharing = [(codes, slope[:, None] * z, S) for codes, z, S in sharing]
-    return p, slope[:, None] * gradient, sharing
+    gradient = slope[:, None] * gradient + by_variance[:, None] * variance_slopes
+    return p, gradient, sharing

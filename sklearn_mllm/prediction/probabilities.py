@@ -55,6 +55,22 @@ def random_part(
     return eta, variance
 
 
+def new_variance_slopes(
+    result: FitResult, random, n: int, *, everything_unseen: bool = False
+) -> np.ndarray:
+    """Derivatives in the parameters of the second array of `random_part`, shape (n, M)."""
+    out = np.zeros((n, result.joint_covariance.shape[0]))
+    for term_result, term in zip(result.terms, random, strict=True):
+        rows = np.arange(n) if everything_unseen else np.flatnonzero(term.codes < 0)
+        slopes = term_result.covariance_slopes
+        if term.Z is None:
+            out[rows] += slopes[:, 0, 0]
+        else:
+            z = term.Z[rows]
+            out[rows] += np.einsum("na,mab,nb->nm", z, slopes, z, optimize=True)
+    return out
+
+
 def decision_values(
     result: FitResult, link, matrices, offset, prediction: str, unseen: str
 ) -> np.ndarray:

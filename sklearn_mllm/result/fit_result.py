@@ -97,6 +97,8 @@ class TermResult:
         Mean of z z' over the rows, for variances of the predictor.
     std_error_cor : ndarray of shape (k, k)
         Standard errors of the correlations (delta method); NaN at the boundary.
+    covariance_slopes : ndarray of shape (M, k, k)
+        d(covariance)/d(parameters), in the order of `FitResult.joint_covariance`.
     """
 
     group: str
@@ -107,6 +109,7 @@ class TermResult:
     std_error_sd: np.ndarray
     mean_outer: np.ndarray
     std_error_cor: np.ndarray
+    covariance_slopes: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)

@@ -56,6 +56,33 @@ def test_an_approximation_that_fails_leaves_the_exact_search(monkeypatch):
     np.testing.assert_allclose(found.log_likelihood_, expected.log_likelihood_, rtol=1e-10)
 
 
+def test_an_approximation_is_left_where_variances_run_far_out(monkeypatch):
+    """There conjugate gradients take long and probes are noisy: the search goes on exactly."""
+    frame = rows(160)
+    odd = np.random.default_rng(6).random(160) < 0.03
+    frame["y"] = np.where(odd, 1 - frame["g"] % 2, frame["g"] % 2)
+    formula = "y ~ x + (1 | g) + (1 | h)"
+    expected = MixedLogisticClassifier(formula).fit(frame)
+    assert expected.variance_components_["std_dev"].max() > 10.0
+    original, factorization = Crossed.__init__, crossed.IterativeFactorization
+    largest = []
+
+    def constructor(self, problem, workers, iterative=None):
+        original(self, problem, workers, False)
+        self.approximates = True
+
+    def noted(structure, W, matrices, probes):
+        if probes is not None:
+            largest.append(max(float(np.abs(m).max()) for m in matrices))
+        return factorization(structure, W, matrices, probes)
+
+    monkeypatch.setattr(Crossed, "__init__", constructor)
+    monkeypatch.setattr(crossed, "IterativeFactorization", noted)
+    found = MixedLogisticClassifier(formula).fit(frame)
+    assert largest and max(largest) < 15.0
+    np.testing.assert_allclose(found.log_likelihood_, expected.log_likelihood_, rtol=1e-7)
+
+
 def test_two_factors_that_group_alike_are_not_identified():
     frame = rows(400)
     effects = np.random.default_rng(1).normal(size=10)

@@ -104,6 +104,42 @@ def test_poststratified_intervals_know_it_too():
     np.testing.assert_allclose(table["std_error"].iloc[0], expected, rtol=1e-4)
 
 
+def test_averaged_intervals_know_that_the_variance_is_estimated():
+    """Probit in closed form: the averaged predictor is eta / sqrt(1 + sd^2)."""
+    frame = rows()
+    model = MixedLogisticClassifier("y ~ x + (1 | g)", link="probit", prediction="marginal")
+    result = model.fit(frame).result_
+    sd = result.theta[0]
+    X = np.column_stack([np.ones(50), frame["x"][:50]])
+    eta = X @ result.fixed
+    slopes = np.column_stack([X / np.sqrt(1 + sd**2), -eta * sd / (1 + sd**2) ** 1.5])
+    expected = np.sqrt(np.einsum("nm,mk,nk->n", slopes, result.joint_covariance, slopes))
+    found = model.predict_interval(frame[:50])["std_error"]
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_slopes_of_covariances_give_the_errors_of_standard_deviations():
+    """In the user's coordinates, though the solver centres and scales x."""
+    frame = rows().assign(x=lambda f: 40.0 + 9.0 * f["x"])
+    result = MixedLogisticClassifier("y ~ x + (1 + x | g) + (1 | h)").fit(frame).result_
+    for term in result.terms:
+        slopes = np.array([np.diag(S) for S in term.covariance_slopes])
+        variances = np.einsum("ma,mk,ka->a", slopes, result.joint_covariance, slopes)
+        sds = np.sqrt(np.diag(term.covariance))
+        np.testing.assert_allclose(np.sqrt(variances), 2.0 * sds * term.std_error_sd, rtol=1e-8)
+
+
+@pytest.mark.parametrize("link", ["logit", "probit", "cloglog", "cauchit"])
+def test_averaged_intervals_far_out_are_finite(link):
+    model = MixedLogisticClassifier("y ~ x + (1 | g)", link=link, prediction="marginal")
+    frame = rows()
+    interval = model.fit(frame).predict_interval(
+        frame[:6], offset=[-1000.0, -40.0, -12.0, 12.0, 40.0, 1000.0]
+    )
+    assert np.isfinite(interval.to_numpy()).all()
+    assert (interval["conf_low"] <= interval["conf_high"]).all()
+
+
 def test_new_levels_and_updates():
     frame = rows()
     model = MixedLogisticClassifier("y ~ x + (1 | g) + (1 | h)").fit(frame)
