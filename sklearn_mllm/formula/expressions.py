@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 from dataclasses import dataclass
 
-from .functions import CONTRASTS, FUNCTIONS
+from .functions import CONTRASTS, FUNCTIONS, SWITCHES, WHOLE
 from .grammar import Binary, Call, Group, Name, Node, Number, Sign, String, Sum
 from .names import alias
 from .tokens import FormulaError, error_at
@@ -46,8 +46,11 @@ def factor_of(node: Node, text: str) -> Factor:
     written, _ = writer.expression(node)
     if not writer.columns:
         raise error_at(text, node.at, "no column stands in this term")
-    # one spelling for all: (x) * 2 and x*2 are the same factor
-    written = ast.unparse(ast.parse(written, mode="eval"))
+    try:
+        # one spelling for all: (x) * 2 and x*2 are the same factor
+        written = ast.unparse(ast.parse(written, mode="eval"))
+    except (RecursionError, MemoryError) as error:
+        raise error_at(text, node.at, "this term is too long; make it a column first") from error
     return Factor(written, tuple(writer.columns), tuple(writer.as_levels))
 
 
@@ -65,7 +68,8 @@ class _Writer:
     def expression(self, node: Node) -> tuple[str, float | None]:
         """Python text, and the value where it is a constant."""
         if isinstance(node, Name):
-            if node.text in _CONSTANTS:
+            # in back-quotes it is a column
+            if node.text in _CONSTANTS and self.text[node.at] != "`":
                 return _CONSTANTS[node.text], float(_CONSTANTS[node.text])
             self.columns[node.text] = None
             return alias(node.text), None
@@ -171,9 +175,22 @@ class _Writer:
     def option(self, function: str, option: str, node: Node) -> str:
         if option == "contrasts":
             return self.contrasts(node)
+        if option in WHOLE:
+            return self.whole(function, option, node)
         if isinstance(node, Call) and node.name == "c" and not node.keywords:
             return f"[{', '.join(self.literal(function, option, a) for a in node.arguments)}]"
-        return self.literal(function, option, node)
+        written = self.literal(function, option, node)
+        if option in SWITCHES and written not in ("True", "False", "1", "0"):
+            raise self.error(node, f"option {option!r} of {function}() is TRUE or FALSE")
+        return written
+
+    def whole(self, function: str, option: str, node: Node) -> str:
+        most = WHOLE[option]
+        if isinstance(node, Number) and node.text.isdecimal() and 1 <= int(node.text) <= most:
+            return node.text
+        raise self.error(
+            node, f"option {option!r} of {function}() is a whole number from 1 to {most}"
+        )
 
     def literal(self, function: str, option: str, node: Node) -> str:
         sign, inner = "", node

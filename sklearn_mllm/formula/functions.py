@@ -6,7 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache, wraps
 
-__all__ = ["CONTRASTS", "FUNCTIONS", "Function", "arithmetic_context", "evaluation_context"]
+__all__ = [
+    "CONTRASTS", "FUNCTIONS", "SWITCHES", "WHOLE", "Function", "arithmetic_context",
+    "evaluation_context",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,12 @@ FUNCTIONS: dict[str, Function] = {
     "ceil": Function("the next integer above"),
     "ceiling": Function("the same, R's name", "ceil"),
 }  # fmt: skip
+
+#: Options that are true or false.
+SWITCHES = frozenset({"raw", "include_intercept", "center", "scale"})
+
+#: Options that are whole numbers, and the largest that makes sense.
+WHOLE = {"df": 1000, "degree": 50}
 
 #: Contrasts that C() takes as its second argument, and the names of their options.
 CONTRASTS: dict[str, tuple[str, tuple[str, ...]]] = {

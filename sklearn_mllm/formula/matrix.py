@@ -113,6 +113,11 @@ class Design:
             for part in parts:
                 names.extend(_names([encoders[i].names(full) for i, full in part]))
             terms.append(DesignTerm(mine, parts, range(start, len(names))))
+        if names.count("Intercept") > side.intercept:
+            raise FormulaError(
+                "column 'Intercept' has the name of the constant's coefficient; rename it, or leave it "
+                "out where it is the constant"
+            )
         design = cls(side, tuple(encoders), tuple(terms), tuple(names))
         return design, design._matrix(columns, n, made)
 

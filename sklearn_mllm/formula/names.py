@@ -16,7 +16,7 @@ __all__ = ["alias", "display", "quote"]
 
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z|_[A-Za-z0-9][A-Za-z0-9_]*\Z")
 _WRITTEN = re.compile(r"(?:[^\W\d]|\.(?=[^\W\d]))[\w.]*\Z")
-_ALIAS = re.compile(r"_q((?:[0-9a-f]{2})+)_(?![A-Za-z0-9_])")
+_ALIAS = re.compile(r"(?<![\w.])_q((?:[0-9a-f]{2})*)_(?![A-Za-z0-9_])")
 
 #: Names with a meaning of their own in formulaic or in formulas.
 _TAKEN = frozenset(

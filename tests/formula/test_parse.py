@@ -253,7 +253,15 @@ def test_frozen_hashable_cached():
         ("y ~ log(x, base=2)", "no option 'base'", 17),
         ("y ~ poly(x, degree=2, degree=3)", "twice", 30),
         ("y ~ poly(x, degree=2, 3)", "after a named one", 23),
-        ("y ~ bs(x, df=n)", "is a number", 14),
+        ("y ~ bs(x, df=n)", "is a whole number", 14),
+        ("y ~ bs(x, df=100000)", "whole number from 1 to 1000", 14),
+        ("y ~ poly(x, 0)", "whole number from 1 to 50", 13),
+        ("y ~ poly(x, 2.5)", "whole number", 13),
+        ("y ~ poly(x, 'x')", "whole number", 13),
+        ("y ~ poly(x, c(2))", "whole number", 13),
+        ("y ~ bs(x, degree=-1)", "whole number", 19),
+        ("y ~ poly(x, 2, raw='no')", "TRUE or FALSE", 20),
+        ("y ~ scale(x, center=2)", "TRUE or FALSE", 21),
         ("y ~ C(x, x)", "second argument", 10),
         ("y ~ C(x, contr.sum(3))", "no options", 10),
         ("y ~ I(x = 2)", "needs a column", 5),
@@ -304,3 +312,8 @@ def test_response_at_the_right(text):
 def test_truth_in_each_spelling(text):
     (term,) = parse(f"~ poly(x, 2, {text})").fixed_side.terms
     assert term[0].text.endswith("True)")
+
+
+def test_terms_without_end():
+    with pytest.raises(FormulaError, match="too long"):
+        parse("~ I(x" + " + 1" * 20_000 + ")")
