@@ -15,7 +15,7 @@ from .precision import precision_of
 from .term_errors import term_errors
 from .verdict import judge
 
-__all__ = ["covariance_of_parameters", "package", "snapshot", "trace_of"]
+__all__ = ["covariance_of_parameters", "lower_triangle", "package", "snapshot", "trace_of"]
 
 #: Values from which order statistics are looked for near where a sample has them.
 MANY_VALUES = 100_000
@@ -68,19 +68,24 @@ def _covariance_slopes(layout, theta: np.ndarray, number: int, C: np.ndarray, p:
 
 
 def _lower_triangles(covariances: list[np.ndarray]) -> np.ndarray:
-    """theta in the user's coordinates: Cholesky factors, also of singular matrices."""
+    """theta in the user's coordinates."""
     parts = []
     for S in covariances:
-        k = S.shape[0]
-        L = np.zeros((k, k))
-        for j in range(k):
-            pivot = S[j, j] - L[j, :j] @ L[j, :j]
-            L[j, j] = np.sqrt(pivot) if pivot > 1e-14 * max(S[j, j], 1e-300) else 0.0
-            for i in range(j + 1, k):
-                L[i, j] = (S[i, j] - L[i, :j] @ L[j, :j]) / L[j, j] if L[j, j] else 0.0
-        for j in range(k):
-            parts.append(L[j:, j])
+        L = lower_triangle(S)
+        parts += [L[j:, j] for j in range(len(L))]
     return np.concatenate(parts) if parts else np.zeros(0)
+
+
+def lower_triangle(S: np.ndarray) -> np.ndarray:
+    """Cholesky factor of a covariance matrix, also of a singular one."""
+    k = S.shape[0]
+    L = np.zeros((k, k))
+    for j in range(k):
+        pivot = S[j, j] - L[j, :j] @ L[j, :j]
+        L[j, j] = np.sqrt(pivot) if pivot > 1e-14 * max(S[j, j], 1e-300) else 0.0
+        for i in range(j + 1, k):
+            L[i, j] = (S[i, j] - L[i, :j] @ L[j, :j]) / L[j, j] if L[j, j] else 0.0
+    return L
 
 
 def package(

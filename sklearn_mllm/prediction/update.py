@@ -9,7 +9,10 @@ import numpy as np
 from ..design.build import build_problem
 from ..objective.laplace import LaplaceObjective
 from ..objective.tangents import mode_tangents
-from ..result.fit_result import FactorResult, FitResult
+from ..optimizer.package import lower_triangle
+from ..optimizer.precision import precision_of
+from ..result.fit_result import FactorResult, FitResult, TermResult
+from ..result.precision import Pairs, Precision
 
 __all__ = ["updated_result"]
 
@@ -48,11 +51,11 @@ def updated_result(result: FitResult, link, matrices, response, offset) -> FitRe
     structure, state = objective.structure, objective.state
     modes = structure.parts(structure.scale(state.matrices, objective.u))
     inverse = state.factorization.inverse_blocks()
-    p = int(kept.sum())
-    moved = structure.parts(structure.scale(state.matrices, mode_tangents(objective)[:p]))
-    factors = list(result.factors)
+    moved = _tangents(objective, result, int(kept.sum()))
+    factors, targets = list(result.factors), []
     for f, numbers in enumerate(build.factor_terms):
         target = result.terms[numbers[0]].factor
+        targets.append(target)
         Lambda = state.matrices[f]
         conditional = np.einsum("ab,bcj,dc->jad", Lambda, inverse[f], Lambda, optimize=True)
         b, tangent = modes[f].T, np.moveaxis(moved[f], 2, 0).swapaxes(1, 2)
@@ -71,9 +74,65 @@ def updated_result(result: FitResult, link, matrices, response, offset) -> FitRe
         factors[target] = _merge(
             factors[target], first.levels, present[first.group], b, conditional, tangent, columns
         )
+    precision = result.precision
+    if precision is not None:
+        roots = [precision.roots[target] for target in targets]
+        same = [np.eye(len(root)) for root in roots]
+        new = precision_of(build.problem, state.W, roots, same, build.level_orders)
+        at = [present[factor.group] for factor in factors]
+        precision = None if new is None else precision.with_levels(_in_order(new, targets), at)
     objective.close()
-    # what couples the new levels to the others is not known
-    return replace(result, factors=tuple(factors), precision=None)
+    return replace(result, factors=tuple(factors), precision=precision)
+
+
+def _tangents(objective: LaplaceObjective, result: FitResult, p: int) -> list[np.ndarray]:
+    """Derivatives of the modes b in the parameters of the fit, per factor (M, k, J)."""
+    structure, layout, state = objective.structure, objective.layout, objective.state
+    moved = structure.parts(structure.scale(state.matrices, mode_tangents(objective)))
+    u = structure.parts(objective.u)
+    for t in range(layout.n_theta):
+        f = layout.factor[t]
+        moved[f][p + t, layout.row[t]] += u[f][layout.col[t]]
+    slopes = np.vstack(
+        [np.zeros((0, result.joint_covariance.shape[0])), *map(_theta_slopes, result.terms)]
+    )
+    out = []
+    for part in moved:
+        tangent = np.tensordot(slopes.T, part[p:], axes=1)
+        tangent[:p] += part[:p]
+        out.append(tangent)
+    return out
+
+
+def _theta_slopes(term: TermResult) -> np.ndarray:
+    """Derivatives of a term's lower triangle, column by column, in the parameters of the fit, (m, M).
+
+    From those of S = L L': dL with dL L' + L dL' = dS, and no movement of columns at zero.
+    """
+    L = lower_triangle(term.covariance)
+    columns = []
+    for j in range(len(L)):
+        for i in range(j, len(L)):
+            moved = np.zeros_like(L)
+            moved[i] = L[:, j]
+            columns.append((moved + moved.T).ravel())
+    slopes = term.covariance_slopes.reshape(len(term.covariance_slopes), -1)
+    return np.linalg.lstsq(np.array(columns).T, slopes.T)[0]
+
+
+def _in_order(precision: Precision, targets: list[int]) -> Precision:
+    """The same with its factors at other places."""
+    place = np.argsort(targets)
+    pairs = {}
+    for (f, g), pair in precision.pairs.items():
+        a, b = targets[f], targets[g]
+        if a > b:
+            a, b = b, a
+            pair = Pairs(pair.second, pair.first, pair.blocks.swapaxes(1, 2))
+        pairs[a, b] = pair
+    return Precision(
+        tuple(precision.roots[f] for f in place), tuple(precision.diagonal[f] for f in place), pairs
+    )
 
 
 def _merge(old: FactorResult, levels, at, b, conditional, tangent, columns) -> FactorResult:
@@ -90,9 +149,7 @@ def _merge(old: FactorResult, levels, at, b, conditional, tangent, columns) -> F
     if old.tangent is not None:
         slopes = np.zeros((total, k, old.tangent.shape[2]))
         slopes[:J] = old.tangent
-        # of new levels the movement with the variances is left out: it is of second order
-        slopes[at[:, None], columns, :] = 0.0
-        slopes[at[:, None], columns, : tangent.shape[2]] = tangent
+        slopes[at[:, None], columns] = tangent
     return replace(
         old, levels=levels, modes=modes, conditional_covariance=covariance, tangent=slopes
     )

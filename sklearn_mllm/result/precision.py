@@ -54,11 +54,14 @@ class Precision:
         Per factor: blocks of its levels.
     pairs : dict
         (f, g) with f < g -> Pairs.
+    places : tuple of ndarray of shape (J,), intp, or None
+        Per factor: which block belongs to each level; None where they are in the order of the levels.
     """
 
     roots: tuple[np.ndarray, ...]
     diagonal: tuple[np.ndarray, ...]
     pairs: dict[tuple[int, int], Pairs]
+    places: tuple[np.ndarray, ...] | None = None
 
     def __getstate__(self) -> dict:
         # without what can be found again
@@ -66,8 +69,39 @@ class Precision:
 
     @property
     def shapes(self) -> list[tuple[int, int]]:
-        """(levels, effects) of each factor."""
+        """(blocks, effects) of each factor."""
         return [block.shape[:2] for block in self.diagonal]
+
+    def with_levels(self, new: Precision, at: list[np.ndarray]) -> Precision:
+        """The effects of some levels known anew, from other data than those of the rest.
+
+        What they were before stays behind what it shared with other levels.
+
+        Parameters
+        ----------
+        new : Precision
+            Of these levels, with the same roots.
+        at : list of ndarray
+            Per factor: the places of its levels among all.
+        """
+        diagonal, places = [], []
+        before = [J for J, _ in self.shapes]
+        for f, (old, block) in enumerate(zip(self.diagonal, new.diagonal, strict=True)):
+            diagonal.append(np.concatenate([old, block]))
+            earlier = np.arange(before[f]) if self.places is None else self.places[f]
+            place = np.zeros(max(len(earlier), int(at[f].max()) + 1), dtype=np.intp)
+            place[: len(earlier)] = earlier
+            place[at[f]] = before[f] + np.arange(len(at[f]))
+            places.append(place)
+        pairs = {
+            (f, g): Pairs(
+                np.concatenate([pair.first, new.pairs[f, g].first + np.int32(before[f])]),
+                np.concatenate([pair.second, new.pairs[f, g].second + np.int32(before[g])]),
+                np.concatenate([pair.blocks, new.pairs[f, g].blocks]),
+            )
+            for (f, g), pair in self.pairs.items()
+        }
+        return Precision(self.roots, tuple(diagonal), pairs, tuple(places))
 
     @cached_property
     def _solver(self) -> _Elimination:
@@ -93,6 +127,8 @@ class Precision:
 
         sizes = [J * k for J, k in self.shapes]
         k = self.shapes[factor][1]
+        if self.places is not None:
+            levels = self.places[factor][levels]
         places = sum(sizes[:factor]) + levels[:, None] * k + np.arange(k)
         entries = (columns @ self.roots[factor]).ravel()
         return sparse.csr_matrix(

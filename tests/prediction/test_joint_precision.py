@@ -159,3 +159,46 @@ def test_a_pickled_model_says_the_same_and_stays_small():
     text = pickle.dumps(model)
     assert len(text) < 60_000
     pd.testing.assert_frame_equal(pickle.loads(text).predict_interval(frame), before)
+
+
+@pytest.mark.parametrize(
+    "random",
+    [*RANDOM.values(), "(1 + x | g)", "(1 | g) + (0 + x | g)", "(1 + x | outer) + (1 | g)"],
+)
+def test_an_update_with_the_same_rows_changes_nothing(random):
+    frame = rows().assign(x=lambda f: 3.0 + 2.0 * f["x"])
+    model = MixedLogisticClassifier(f"y ~ x + {random}").fit(frame)
+    same = model.update_groups(frame.sample(frac=1.0, random_state=0))
+    new = rows(60, seed=1)
+    pd.testing.assert_frame_equal(
+        same.predict_interval(new), model.predict_interval(new), rtol=2e-5, atol=1e-9
+    )
+    found, expected = (poststratify(m, new, np.ones(60), by="k") for m in (same, model))
+    pd.testing.assert_frame_equal(found, expected, rtol=2e-5)
+
+
+def test_an_update_of_some_outer_groups_is_as_good_as_all():
+    """Nested groups share nothing given the parameters: neither the new ones nor the rest move."""
+    frame = rows()
+    model = MixedLogisticClassifier("y ~ x + (1 | outer/g)").fit(frame)
+    some = frame[frame["outer"].isin([1, 4])]
+    updated = model.update_groups(some)
+    again = updated.update_groups(some)
+    for one in (updated, again):
+        pd.testing.assert_frame_equal(
+            one.predict_interval(frame), model.predict_interval(frame), rtol=2e-5, atol=1e-9
+        )
+
+
+def test_a_new_outer_group_shares_its_effect_with_its_inner_ones():
+    frame = rows()
+    known = frame[frame["outer"] != 2]
+    model = MixedLogisticClassifier("y ~ x + (1 | outer/g)").fit(known)
+    new = frame[frame["outer"] == 2]
+    updated = model.update_groups(new)
+    Z, covariance = dense_parts(updated, frame, new)
+    from sklearn_mllm.prediction.intervals import link_variance
+
+    _, matrices = updated.spec_.extend(_table(new))
+    found = link_variance(_without_parameters(updated.result_), matrices, "conditional")
+    np.testing.assert_allclose(found, np.einsum("na,ab,nb->n", Z, covariance, Z), rtol=2e-5)
