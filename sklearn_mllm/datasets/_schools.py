@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from numbers import Integral
+
 import numpy as np
 from sklearn.utils import Bunch, check_random_state
 
@@ -61,9 +63,9 @@ def make_schools(
     """
     import pandas as pd
 
-    if n_schools < 1 or n_students < 1:
+    if not all(isinstance(n, Integral) and n >= 1 for n in (n_schools, n_students)):
         raise ValueError(
-            f"n_schools and n_students must be at least 1, got {n_schools!r} and {n_students!r}"
+            f"n_schools and n_students must be integers >= 1, got {n_schools!r} and {n_students!r}"
         )
     generator = check_random_state(random_state)
     effects = generator.normal(0.0, school_sd, n_schools)

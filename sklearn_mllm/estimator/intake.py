@@ -43,14 +43,19 @@ def input_table(estimator, X, y, groups, *, reset: bool) -> Table:
     """Validate X the scikit-learn way and join it with groups.
 
     Frames are checked by the columns that the formula names; when it takes all columns (`.`),
-    their names and order must be those of fit, as anywhere in scikit-learn.
+    their names and order must be those of fit, as anywhere in scikit-learn, but for the response
+    and grouping factors, which may be there or not.
     """
     refuse_lazy(X, "X")
     if is_frame(X):
         wanted = _named_columns(estimator, reset)
         table = make_table(X, groups, wanted=wanted)
         if reset or wanted is None:
-            names = X if _is_pandas(X) else _names_only(table.x_columns)
+            names = X
+            if not reset:
+                names = _names_only(_as_in_fit(estimator, table.x_columns))
+            elif not _is_pandas(X):
+                names = _names_only(table.x_columns)
             validate_data(estimator, names, skip_check_array=True, reset=reset)
         if table.n_rows == 0:
             raise ValueError(
@@ -77,6 +82,20 @@ def _named_columns(estimator, reset: bool) -> tuple[str, ...] | None:
     if parsed.has_dot:
         return None
     return (*parsed.response_columns, *parsed.columns, *parsed.grouping_columns)
+
+
+def _as_in_fit(estimator, names: tuple[str, ...]) -> list[str]:
+    """Names of a new frame, with those that `.` does not take as they were in fit."""
+    parsed = estimator.spec_.parsed
+    seen = getattr(estimator, "feature_names_in_", None)
+    if seen is None:
+        return list(names)
+    beside = {*parsed.response_columns, *parsed.grouping_columns}
+    out = [name for name in names if name in seen or name not in beside]
+    for place, name in enumerate(seen):
+        if name in beside and name not in out:
+            out.insert(place, name)
+    return out
 
 
 def _array_like(X):

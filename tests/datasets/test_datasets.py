@@ -143,5 +143,6 @@ def test_schools_are_reproducible_and_10_by_50_by_default():
 
 
 def test_schools_refuse_none():
-    with pytest.raises(ValueError, match="n_schools and n_students must be at least 1"):
-        make_schools(n_schools=0)
+    for sizes in ({"n_schools": 0}, {"n_students": -1}, {"n_students": 2.5}, {"n_schools": "3"}):
+        with pytest.raises(ValueError, match="n_schools and n_students must be integers >= 1"):
+            make_schools(**sizes)

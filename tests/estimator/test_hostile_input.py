@@ -321,6 +321,21 @@ def test_an_array_after_a_frame_has_the_columns_of_the_frame():
         model.predict_proba(np.ones((2, 3)), groups=["a", "a"])
 
 
+def test_all_columns_need_neither_response_nor_groups_to_predict():
+    frame = make()
+    model = MixedLogisticClassifier("y ~ . + (1 | g)").fit(frame)
+    expected = model.predict_proba(frame)
+    assert np.array_equal(model.predict_proba(frame.drop(columns="y")), expected)
+    apart = MixedLogisticClassifier("y ~ . + (1 | g)").fit(frame.drop(columns="y"), frame["y"])
+    assert np.array_equal(apart.predict_proba(frame), expected)
+    model.set_params(prediction="typical")
+    bare = frame[["x", "f"]]
+    assert np.array_equal(model.predict_proba(bare), model.predict_proba(frame))
+    for other in (bare[["f", "x"]], bare.assign(z=1.0), bare[["x"]]):
+        with pytest.raises(ValueError, match="feature names should match"):
+            model.predict_proba(other)
+
+
 def test_a_formula_set_after_the_fit_changes_nothing():
     frame = make()
     model = MixedLogisticClassifier(FORMULA).fit(frame)
