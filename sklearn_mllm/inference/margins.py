@@ -33,7 +33,7 @@ def marginal_effects(
     ----------
     model : MixedLogisticClassifier
         Fitted.
-    X : data frame
+    X : data frame or array of shape (n, n_features)
         Rows to average over, e.g. the training data.
     groups : array-like of shape (n,), data frame or dict, optional
         As in `fit`; they only matter to models with random slopes that were fitted with them.
@@ -57,7 +57,7 @@ def marginal_effects(
     Raises
     ------
     ValueError
-        X is no data frame, or a variable is no column of the fixed side.
+        A column of the formula is not in X, or a variable is none of the fixed side.
 
     References
     ----------
@@ -111,7 +111,7 @@ def marginal_coefficients(
     ----------
     model : MixedLogisticClassifier
         Fitted.
-    X : data frame
+    X : data frame or array of shape (n, n_features)
         Rows to average over, e.g. the training data.
     groups : array-like of shape (n,), data frame or dict, optional
         As in `fit`; they only matter to models with random slopes that were fitted with them.
@@ -218,15 +218,25 @@ class _Design:
 
 
 def _frame(X):
-    from ..design.table import is_frame, pandas_frame
+    """X as a pandas frame; columns of an array are x0, x1, ..."""
+    import pandas as pd
 
-    if not is_frame(X):
-        raise ValueError("X must be a data frame with the columns of the formula")
-    return pandas_frame(X)
+    from ..design.table import make_table
+
+    if isinstance(X, pd.DataFrame):
+        return X
+    table = make_table(X)
+    return table.frame(list(table.columns))
 
 
 def _variables(model, frame, variables) -> list[str]:
     known = list(model.spec_.fixed.columns)
+    for name in known:
+        if name not in frame:
+            raise ValueError(
+                f"X: column {name!r} of the formula is not among its columns, which are "
+                f"{', '.join(map(str, frame.columns))}"
+            )
     if variables is None:
         return known
     chosen = [variables] if isinstance(variables, str) else list(variables)

@@ -43,7 +43,7 @@ def poststratify(model, cells, weights, by=None, *, groups=None, level: float = 
     Raises
     ------
     ValueError
-        Weights that are negative, missing, or all zero; unknown columns.
+        Weights that are negative, missing, or all zero; unknown columns; missing values in cells.
 
     References
     ----------
@@ -73,6 +73,7 @@ def poststratify(model, cells, weights, by=None, *, groups=None, level: float = 
     n = table.n_rows
     w = _weights(weights, table, n)
     keys, index = _keys(by, table, n, pd)
+    _check_complete(model, table)
     result, link = model.result_, get_link(model.result_.link)
     _, matrices = model.spec_.extend(table)
     p, gradient, sharing = _cells(result, link, matrices)
@@ -118,6 +119,19 @@ def poststratify(model, cells, weights, by=None, *, groups=None, level: float = 
         },
         index=index,
     )
+
+
+def _check_complete(model, table) -> None:
+    """Every cell counts: none may lack a value, whatever the model did with such rows in fit."""
+    needed = {*model.spec_.columns, *model.spec_.parsed.grouping_columns} & set(table.columns)
+    absent = table.frame(sorted(needed)).isna().sum()
+    absent = absent[absent > 0]
+    if len(absent):
+        raise ValueError(
+            "cells: missing values in column(s) "
+            f"{', '.join(f'{name!r} ({count})' for name, count in absent.items())}; every cell "
+            "counts: fill them in, or leave these cells and their weights out"
+        )
 
 
 def _weights(weights, table, n: int) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from reference_cases import load_extra
 from scipy.stats import chi2
@@ -179,7 +180,21 @@ def test_refusals(women, m_05):
         marginal_effects(m_05, women, variables="livch")
     with pytest.raises(ValueError, match="prediction"):
         marginal_effects(m_05, women, prediction="mean")
-    with pytest.raises(ValueError, match="data frame"):
+    with pytest.raises(ValueError, match=r"'age' of the formula is not among .* x0, x1"):
         marginal_effects(m_05, np.zeros((3, 2)))
+    with pytest.raises(ValueError, match="'ch' of the formula is not among its columns"):
+        marginal_effects(m_05, women.drop(columns="ch"))
     with pytest.raises(ValueError, match="do not tell"):
         marginal_coefficients(m_05, women.head(2))
+
+
+def test_margins_of_arrays():
+    rng = np.random.default_rng(0)
+    X, groups = rng.normal(size=(300, 2)), rng.integers(12, size=300)
+    y = (X[:, 0] + rng.logistic(size=300) + rng.normal(size=12)[groups] > 0).astype(int)
+    model = MixedLogisticClassifier("~ x0 + x1 + (1 + x0 | groups)").fit(X, y, groups=groups)
+    frame = pd.DataFrame(X, columns=["x0", "x1"])
+    for function in (marginal_effects, marginal_coefficients):
+        pd.testing.assert_frame_equal(
+            function(model, X, groups=groups), function(model, frame, groups=groups)
+        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from sklearn.base import clone
 
 from sklearn_mllm import MixedLogisticClassifier, poststratify
 from sklearn_mllm.datasets import load_contraception
@@ -74,3 +75,13 @@ def test_bad_input(fitted, arguments, words):
     model, cells = fitted
     with pytest.raises(ValueError, match=words):
         poststratify(model, cells, **arguments)
+
+
+def test_no_cell_is_left_out(fitted):
+    """A missing value is an error, also for a model that drops such rows: shares would change."""
+    model, cells = fitted
+    dropping = clone(model).set_params(missing="drop").fit(load_contraception().frame)
+    holes = cells.assign(ch=cells["ch"].astype(object).where(cells.index > 2))
+    for one in (model, dropping):
+        with pytest.raises(ValueError, match=r"'ch' \(3\); every cell counts"):
+            poststratify(one, holes, "count")
