@@ -23,7 +23,7 @@ def marginaleffects_model(model, X, *, prediction: str = "typical", covariance=N
     ----------
     model : MixedLogisticClassifier
         Fitted.
-    X : data frame
+    X : data frame or array of shape (n, n_features)
         Rows that its functions average over by default, e.g. the training data. Rows that miss a
         predictor are left out. Factors become columns of type Enum, their reference level first.
     prediction : {"typical", "marginal"}, default="typical"
@@ -39,7 +39,7 @@ def marginaleffects_model(model, X, *, prediction: str = "typical", covariance=N
     Raises
     ------
     ValueError
-        X is no data frame or lacks a column of the formula, or `prediction` is unknown.
+        X lacks a column of the formula, or `prediction` is unknown.
     ImportError
         polars is not installed.
 

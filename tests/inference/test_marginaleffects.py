@@ -218,8 +218,8 @@ def test_rows_and_columns(women):
         adapter.get_exog(data.iloc[4:6])
     with pytest.raises(ValueError, match="lacks column"):
         marginaleffects_model(model, women.drop(columns="age"))
-    with pytest.raises(ValueError, match="data frame"):
-        marginaleffects_model(model, women.to_numpy())
+    with pytest.raises(ValueError, match="lacks column"):
+        marginaleffects_model(model, women[["woman", "district"]].to_numpy())
     with pytest.raises(ValueError, match="is not one of 'typical', 'marginal'"):
         marginaleffects_model(model, women, prediction="conditional")
 
