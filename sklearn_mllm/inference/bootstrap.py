@@ -113,7 +113,7 @@ def _replicate(refitter: Refitter, layout, aliased, terms, parameters, cluster, 
     drawn = []
     for number, term in enumerate(terms):
         L = build.random_maps[number] @ layout.term_factor(phi[p:], number)
-        drawn.append(replace(term, covariance=L @ L.T))
+        drawn.append(replace(term, root=L))
     return parameters([""] * len(aliased), fixed, aliased, drawn)[1]
 
 

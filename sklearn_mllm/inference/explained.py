@@ -40,8 +40,7 @@ def _variances(model, method: str) -> tuple[float, dict[str, float], float]:
     result = model.result_
     random: dict[str, float] = {}
     for term in result.terms:
-        variance = float(np.sum(term.covariance * term.mean_outer))
-        random[term.group] = random.get(term.group, 0.0) + variance
+        random[term.group] = random.get(term.group, 0.0) + term.mean_variance
     link = get_link(result.link)
     if method == "theoretical":
         if link.latent_variance is None:

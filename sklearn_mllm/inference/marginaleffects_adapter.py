@@ -222,10 +222,7 @@ class MarginalEffectsModel:
             newdata = self.get_exog(newdata)
         eta = newdata[:, :-2] @ np.asarray(params, dtype=float) + newdata[:, -2]
         link, variance = get_link(self.model.result_.link), newdata[:, -1]
-        if variance.any():
-            probability = link.averaged(eta, np.sqrt(variance))
-        else:
-            probability = link.inverse(eta)
+        probability = link.averaged(eta, np.sqrt(variance))
         rowid = np.arange(len(newdata), dtype=np.int32)
         return pl.DataFrame({"rowid": rowid, "estimate": probability})
 

@@ -149,7 +149,6 @@ def marginal_coefficients(
     """
     from sklearn.utils.validation import check_is_fitted
 
-    from ..links import get_link
     from .contrasts import covariance_matrix
 
     check_is_fitted(model, "result_")
@@ -163,10 +162,9 @@ def marginal_coefficients(
             "X: these rows do not tell the coefficients apart; pass the training data or more rows"
         )
     projection = np.linalg.pinv(columns)
-    link = get_link(result.link)
 
     def averaged(beta: np.ndarray) -> np.ndarray:
-        eta = link.link(design(beta))
+        eta = design.predictor(beta)
         return projection @ (eta if design.offset is None else eta - design.offset)
 
     estimate = np.full(len(result.names), np.nan)
@@ -183,6 +181,7 @@ class _Design:
         from ..design.row_vectors import check_offset
         from ..design.table import make_table
         from ..links import get_link
+        from ..prediction.probabilities import effect_variance
 
         result = model.result_
         random = prediction == "marginal" and bool(result.terms)
@@ -202,19 +201,17 @@ class _Design:
         if random:
             for number, term in enumerate(result.terms):
                 Z = matrices.random[number].Z if needs_effects else None
-                S = term.covariance
-                if Z is None:
-                    self.variance += S[0, 0]
-                else:
-                    self.variance += np.einsum("na,ab,nb->n", Z, S, Z, optimize=True)
+                self.variance += effect_variance(term, Z)
 
     def __call__(self, beta: np.ndarray) -> np.ndarray:
+        return self.link.inverse(self.predictor(beta))
+
+    def predictor(self, beta: np.ndarray) -> np.ndarray:
+        """Linear predictor of the probabilities, shape (n,)."""
         eta = self.X @ beta
         if self.offset is not None:
             eta = eta + self.offset
-        if not self.variance.any():
-            return self.link.inverse(eta)
-        return self.link.averaged(eta, np.sqrt(self.variance))
+        return self.link.averaged_predictor(eta, np.sqrt(self.variance))
 
 
 def _frame(X):

@@ -129,7 +129,7 @@ def _visit_profiles(visit: Callable, result, refitter: Refitter, estimates, want
             if wanted[at]:
                 error = term.std_error_sd[i]
                 if not (np.isfinite(error) and error > 0.0):
-                    error = 0.3 / np.sqrt(max(term.mean_outer[i, i], 1e-300))
+                    error = 0.3 / np.sqrt(max(term.mean_square[i], 1e-300))
                 with term_profile(refitter, number, phi, term.covariance, (i,)) as profile:
                     visit(at, profile, error, top, (0.0, np.inf))
             at += 1

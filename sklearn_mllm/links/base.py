@@ -20,13 +20,13 @@ from abc import ABC, abstractmethod
 
 import numpy as np
 
-from .average import normal_average
-
 __all__ = ["Link", "SymmetricLink"]
 
 _CHUNK_ROWS = 4096
 #: Step in eta of the differences in `averaged_derivatives`.
 _AVERAGE_STEP = 2e-3
+#: Slope of a log density from which the variance is moved instead.
+_STEEP = 100.0
 
 
 def _chunks(n: int) -> list[slice]:
@@ -41,16 +41,12 @@ class Link(ABC):
     name : str
     latent_variance : float or None
         Variance of the latent variable whose distribution function is the inverse link.
-    strip : float
-        Half-width of the strip about the real line in which the inverse link is analytic and
-        bounded.
     median : float
         eta at probability one half.
     """
 
     name: str
     latent_variance: float | None
-    strip: float
     median: float = 0.0
 
     @abstractmethod
@@ -71,18 +67,40 @@ class Link(ABC):
 
     def averaged(self, eta: np.ndarray, sd: np.ndarray | float) -> np.ndarray:
         """E F(eta + sd z), z ~ N(0, 1): probabilities averaged over a normal random effect."""
-        return normal_average(self.inverse, self.strip, eta, sd)
+        return self.inverse(self.averaged_predictor(eta, sd))
+
+    @abstractmethod
+    def averaged_predictor(self, eta: np.ndarray, sd: np.ndarray | float) -> np.ndarray:
+        """The predictor of that average, finite also where it is 0 or 1 to the last digit."""
 
     def averaged_derivatives(
         self, eta: np.ndarray, sd: np.ndarray | float
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """`averaged` with its derivatives in eta and in the variance sd^2.
+        """`averaged_predictor` with its derivatives in eta and in the variance sd^2.
 
-        By the heat equation the last is half the second derivative in eta.
+        By the heat equation dp/dsd^2 is half of d2p/deta2.
         """
         h = _AVERAGE_STEP
-        low, middle, high = (self.averaged(eta + move, sd) for move in (-h, 0.0, h))
-        return middle, (high - low) / (2.0 * h), (high - 2.0 * middle + low) / (2.0 * h * h)
+        low, middle, high = (self.averaged_predictor(eta + move, sd) for move in (-h, 0.0, h))
+        slope, bend = (high - low) / (2.0 * h), (high - 2.0 * middle + low) / (h * h)
+        steep = self.log_density_slope(middle)
+        by_variance = 0.5 * (bend + steep * slope * slope)
+        sd = np.broadcast_to(sd, middle.shape)
+        far = np.flatnonzero((np.abs(steep) > _STEEP) & (sd > 0.0))
+        if far.size:
+            # the two terms nearly cancel
+            h, e, v = 0.01, np.asarray(eta)[far], np.square(sd[far])
+            low, high = (self.averaged_predictor(e, np.sqrt(v * (1.0 + move))) for move in (-h, h))
+            by_variance[far] = (high - low) / (2.0 * h * v)
+        return middle, slope, by_variance
+
+    def log_density_slope(self, eta: np.ndarray) -> np.ndarray:
+        """d log(dF/deta) / deta."""
+        one, zero = self.log_derivatives(eta, 2)
+        # f = F (log F)' = -(1 - F) (log(1 - F))', whichever is the smaller tail
+        upper = eta > self.median
+        first, second = (np.where(upper, zero[d], one[d]) for d in (1, 2))
+        return first + second / first
 
     @abstractmethod
     def log_derivatives(self, eta: np.ndarray, order: int) -> tuple[list, list]:

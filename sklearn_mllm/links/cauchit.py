@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .average import heavy_tailed_average
 from .base import SymmetricLink
 
 __all__ = ["Cauchit"]
@@ -23,7 +24,6 @@ class Cauchit(SymmetricLink):
 
     name = "cauchit"
     latent_variance = None
-    strip = 1.0
 
     def inverse(self, eta: np.ndarray) -> np.ndarray:
         eta = np.asarray(eta, dtype=float)
@@ -39,6 +39,9 @@ class Cauchit(SymmetricLink):
         with np.errstate(divide="ignore"):
             tail = 1.0 / np.tan(np.pi * np.minimum(p, 1.0 - p))
         return np.where(p < 0.5, -tail, tail)[()]
+
+    def averaged_predictor(self, eta: np.ndarray, sd: np.ndarray | float) -> np.ndarray:
+        return heavy_tailed_average(self, eta, sd)
 
     def log_inverse_derivatives(self, t: np.ndarray, order: int) -> list[np.ndarray]:
         t = np.clip(t, -_LIMIT, _LIMIT)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .average import log_concave_average
 from .base import Link
 
 __all__ = ["Cloglog"]
@@ -17,7 +18,6 @@ class Cloglog(Link):
 
     name = "cloglog"
     latent_variance = np.pi**2 / 6.0
-    strip = np.pi / 2.0
     median = float(np.log(np.log(2.0)))
 
     def inverse(self, eta: np.ndarray) -> np.ndarray:
@@ -33,6 +33,22 @@ class Cloglog(Link):
     def link(self, p: np.ndarray) -> np.ndarray:
         with np.errstate(divide="ignore"):
             return np.log(-np.log1p(-np.asarray(p, dtype=float)))
+
+    def averaged_predictor(self, eta: np.ndarray, sd: np.ndarray | float) -> np.ndarray:
+        return log_concave_average(self, eta, sd, strip=0.5 * np.pi, density_strip=1.2)
+
+    def log_density(self, eta: np.ndarray, order: int) -> list[np.ndarray]:
+        """log dF/deta, and its first two derivatives unless `order` is 0."""
+        e = np.exp(np.minimum(eta, _LIMIT))
+        return [eta - e, 1.0 - e, -e] if order else [eta - e]
+
+    def from_log_tail(self, log_tail: np.ndarray, upper: bool) -> np.ndarray:
+        """eta with log F, or log(1 - F) for the `upper` tail, equal to `log_tail`."""
+        if upper:
+            return np.log(-log_tail)
+        # -log(1 - p) is p where p is small enough
+        near = np.log(-np.log1p(-np.exp(np.maximum(log_tail, -50.0))))
+        return np.where(log_tail > -50.0, near, log_tail)
 
     def log_derivatives(self, eta: np.ndarray, order: int) -> tuple[list, list]:
         t = np.minimum(eta, _LIMIT)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import expit
+from scipy.special import expit, log_expit
 from scipy.special import logit as scipy_logit
 
+from .average import log_concave_average
 from .base import Link
 
 __all__ = ["Logit"]
@@ -19,7 +20,6 @@ class Logit(Link):
 
     name = "logit"
     latent_variance = np.pi**2 / 3.0
-    strip = np.pi
 
     def inverse(self, eta: np.ndarray) -> np.ndarray:
         return expit(eta)
@@ -32,6 +32,23 @@ class Logit(Link):
 
     def link(self, p: np.ndarray) -> np.ndarray:
         return scipy_logit(p)
+
+    def averaged_predictor(self, eta: np.ndarray, sd: np.ndarray | float) -> np.ndarray:
+        # the density has double poles at pi i
+        return log_concave_average(self, eta, sd, strip=np.pi, density_strip=2.8)
+
+    def log_density(self, eta: np.ndarray, order: int) -> list[np.ndarray]:
+        """log dF/deta, and its first two derivatives unless `order` is 0."""
+        out = [log_expit(eta) + log_expit(-eta)]
+        if order:
+            p, q = expit(eta), expit(-eta)
+            out += [q - p, -2.0 * p * q]
+        return out
+
+    def from_log_tail(self, log_tail: np.ndarray, upper: bool) -> np.ndarray:
+        """eta with log F, or log(1 - F) for the `upper` tail, equal to `log_tail`."""
+        eta = log_tail - np.log(-np.expm1(log_tail))
+        return -eta if upper else eta
 
     def log_derivatives(self, eta: np.ndarray, order: int) -> tuple[list, list]:
         tail = np.log1p(np.exp(-np.abs(eta)))

@@ -51,7 +51,6 @@ class Probit(SymmetricLink):
 
     name = "probit"
     latent_variance = 1.0
-    strip = np.inf
 
     def inverse(self, eta: np.ndarray) -> np.ndarray:
         return ndtr(eta)
@@ -63,8 +62,8 @@ class Probit(SymmetricLink):
     def link(self, p: np.ndarray) -> np.ndarray:
         return ndtri(p)
 
-    def averaged(self, eta: np.ndarray, sd: np.ndarray | float) -> np.ndarray:
-        return ndtr(eta / np.sqrt(1.0 + np.square(sd)))
+    def averaged_predictor(self, eta: np.ndarray, sd: np.ndarray | float) -> np.ndarray:
+        return eta / np.hypot(1.0, sd)
 
     def log_inverse_derivatives(self, t: np.ndarray, order: int) -> list[np.ndarray]:
         # with r = phi/Phi and a = t + r the derivatives are r, -r a = a' - 1, a'', a'''

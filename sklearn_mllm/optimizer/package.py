@@ -7,85 +7,31 @@ from dataclasses import replace
 import numpy as np
 
 from ..design.build import Build
+from ..objective import blocks as bl
 from ..result.fit_result import FactorResult, FitResult, TermResult
 from ..result.trace import Trace
 from .fit import Outcome
 from .maximize import Maximum
 from .precision import precision_of
+from .roots import inverse_root, lower_triangle
 from .term_errors import term_errors
 from .verdict import judge
 
-__all__ = ["covariance_of_parameters", "lower_triangle", "package", "snapshot", "trace_of"]
+__all__ = ["package", "snapshot", "trace_of"]
 
 #: Values from which order statistics are looked for near where a sample has them.
 MANY_VALUES = 100_000
 
 
-def covariance_of_parameters(hessian: np.ndarray, free: np.ndarray) -> np.ndarray:
-    """Inverse of the negative Hessian on the free parameters, zero rows for the others.
-
-    An indefinite matrix gives NaN: there is no covariance to report.
-    """
-    M = hessian.shape[0]
-    out = np.zeros((M, M))
-    index = np.flatnonzero(free)
-    if not index.size:
-        return out
-    A = -hessian[np.ix_(index, index)]
-    diagonal = np.diag(A)
-    if not (diagonal > 0.0).all():
-        out[np.ix_(index, index)] = np.nan
-        return out
-    scale = 1.0 / np.sqrt(diagonal)
-    values, vectors = np.linalg.eigh(A * scale * scale[:, None])
-    if values.min() <= 0.0:
-        out[np.ix_(index, index)] = np.nan
-        return out
-    inverse = (vectors / values) @ vectors.T
-    out[np.ix_(index, index)] = inverse * scale * scale[:, None]
-    return out
-
-
-def _standard_deviations(layout, theta: np.ndarray, maps) -> list[np.ndarray]:
-    """User-scale covariance matrix of each term."""
-    out = []
-    for number, C in enumerate(maps):
-        L = C @ layout.term_factor(theta, number)
-        out.append(L @ L.T)
-    return out
-
-
-def _covariance_slopes(layout, theta: np.ndarray, number: int, C: np.ndarray, p: int) -> np.ndarray:
-    """Derivatives (M, k, k) of a term's covariance L L', L = C Lambda, in (beta, theta)."""
-    out = np.zeros((p + layout.n_theta, *C.shape))
-    L = C @ layout.term_factor(theta, number)
+def _root_tangent(layout, number: int, C: np.ndarray, root: np.ndarray) -> np.ndarray:
+    """dL/dxi of a term's root L = C Lambda, (M, k, k), for theta = root xi, root of shape (m, M)."""
+    out = np.zeros((root.shape[1], *C.shape))
     start = layout.terms[number].start
     for t in np.flatnonzero(layout.term_of == number):
-        # of L one column moves, by a column of C
-        moved = np.outer(C[:, layout.row[t] - start], L[:, layout.col[t] - start])
-        out[p + t] = moved + moved.T
+        # one column of L moves, by a column of C
+        moved = np.multiply.outer(root[t], C[:, layout.row[t] - start])
+        out[:, :, layout.col[t] - start] += moved
     return out
-
-
-def _lower_triangles(covariances: list[np.ndarray]) -> np.ndarray:
-    """theta in the user's coordinates."""
-    parts = []
-    for S in covariances:
-        L = lower_triangle(S)
-        parts += [L[j:, j] for j in range(len(L))]
-    return np.concatenate(parts) if parts else np.zeros(0)
-
-
-def lower_triangle(S: np.ndarray) -> np.ndarray:
-    """Cholesky factor of a covariance matrix, also of a singular one."""
-    k = S.shape[0]
-    L = np.zeros((k, k))
-    for j in range(k):
-        pivot = S[j, j] - L[j, :j] @ L[j, :j]
-        L[j, j] = np.sqrt(pivot) if pivot > 1e-14 * max(S[j, j], 1e-300) else 0.0
-        for i in range(j + 1, k):
-            L[i, j] = (S[i, j] - L[i, :j] @ L[j, :j]) / L[j, j] if L[j, j] else 0.0
-    return L
 
 
 def package(
@@ -122,13 +68,13 @@ def package(
     aliased = np.ones(len(names), dtype=bool)
     aliased[fixed_map.kept] = False
 
-    covariance = covariance_of_parameters(maximum.hessian, outcome.free)
-    transform = np.eye(len(maximum.phi))
-    transform[:p, :p] = T
-    joint = transform @ covariance @ transform.T
+    root = inverse_root(maximum.hessian, outcome.free)
+    joint_root = np.concatenate([T @ root[:p], root[p:]])
+    theta_covariance = root[p:] @ root[p:].T
 
-    covariances = _standard_deviations(layout, theta, build.random_maps)
-    errors = term_errors(layout, theta, build.random_maps, covariance[p:, p:], outcome.free[p:])
+    relative = [layout.term_factor(theta, number) for number in range(len(problem.terms))]
+    roots = [C @ L for C, L in zip(build.random_maps, relative, strict=True)]
+    errors = term_errors(layout, theta, build.random_maps, theta_covariance, outcome.free[p:])
     terms = []
     for number, term in enumerate(random):
         layout_term = problem.terms[number]
@@ -136,16 +82,17 @@ def package(
             TermResult(
                 term.group,
                 tuple(term.effects),
-                covariances[number],
+                roots[number],
                 layout_term.factor,
                 layout_term.start,
                 errors[number][0],
-                _mean_outer(term),
+                *_mean_squares(problem, layout_term, build.random_maps[number], relative[number]),
                 errors[number][1],
-                _covariance_slopes(layout, theta, number, build.random_maps[number], p),
+                _root_tangent(layout, number, build.random_maps[number], root[p:]),
             )
         )
-    factors = _factors(outcome, build, random, covariances)
+    triangles = [lower_triangle(L) for L in roots]
+    factors = _factors(outcome, build, random, roots, root)
     precision = precision_of(
         problem,
         objective.state.W,
@@ -154,7 +101,9 @@ def package(
         build.level_orders,
     )
     kept_names = [names[j] for j in fixed_map.kept]
-    verdict = judge(outcome, kept_names, [(t.group, t.effects) for t in terms], T, covariances)
+    verdict = judge(
+        outcome, kept_names, [(t.group, t.effects) for t in terms], T, [t.covariance for t in terms]
+    )
 
     state = objective.state
     predictor = objective.rows.fixed_predictor(gamma)
@@ -164,9 +113,9 @@ def package(
         names=tuple(names),
         fixed=fixed,
         aliased=aliased,
-        theta=_lower_triangles(covariances),
+        theta=np.concatenate([L[j:, j] for L in triangles for j in range(len(L))] or [np.zeros(0)]),
         phi=maximum.phi,
-        joint_covariance=joint,
+        joint_root=joint_root,
         terms=tuple(terms),
         factors=factors,
         log_likelihood=float(maximum.value + constant),
@@ -265,10 +214,18 @@ def _order_statistics(values: np.ndarray, first: int, second: int) -> tuple[floa
     return float(values[first]), float(values[second])
 
 
-def _mean_outer(term) -> np.ndarray:
-    if term.Z is None:
-        return np.ones((1, 1))
-    return term.Z.T @ term.Z / term.Z.shape[0]
+def _mean_squares(problem, term, C: np.ndarray, L: np.ndarray) -> tuple[np.ndarray, float]:
+    """Mean square of each column of a term's Z, (k,), and the mean over the rows of z'Sz.
+
+    From the solver's Z, whose columns are centred, and its factor L of S: b = C b_solver.
+    """
+    Z = problem.factors[term.factor].Z
+    if Z is None:
+        return np.ones(1), float(L[0, 0] ** 2)
+    Z = Z[term.start : term.start + term.size]
+    outer = Z @ Z.T / Z.shape[1]
+    back = np.linalg.inv(C)
+    return np.einsum("ai,ab,bi->i", back, outer, back), float(np.sum((outer @ L) * L))
 
 
 def _factor_map(build: Build, f: int) -> np.ndarray:
@@ -282,7 +239,9 @@ def _factor_map(build: Build, f: int) -> np.ndarray:
     return C
 
 
-def _factors(outcome: Outcome, build: Build, random, covariances) -> tuple[FactorResult, ...]:
+def _factors(
+    outcome: Outcome, build: Build, random, roots, root: np.ndarray
+) -> tuple[FactorResult, ...]:
     objective, maximum = outcome.objective, outcome.maximum
     if not build.problem.factors:
         return ()
@@ -291,22 +250,22 @@ def _factors(outcome: Outcome, build: Build, random, covariances) -> tuple[Facto
     matrices = objective.layout.matrices(maximum.phi[build.problem.p :])
     modes = structure.parts(structure.scale(matrices, outcome.u))
     inverse = state.factorization.inverse_blocks()
-    tangents = _mode_tangents(outcome, build, matrices)
+    tangents = _mode_tangents(outcome, build, matrices, root)
     out = []
     for f, numbers in enumerate(build.factor_terms):
         k, J = structure.shapes[f]
         C = _factor_map(build, f)
-        S = np.zeros((k, k))
+        L = np.zeros((k, k))
         effects: list[str] = []
         for number in numbers:
             term = build.problem.terms[number]
             block = slice(term.start, term.start + term.size)
-            S[block, block] = covariances[number]
+            L[block, block] = roots[number]
             effects.extend(random[number].effects)
         A = C @ matrices[f]
-        # A H^-1 A' of each level, (J, k, k)
-        half = np.tensordot(inverse[f], A, axes=(1, 1))
-        conditional = np.tensordot(half, A, axes=(0, 1)).swapaxes(1, 2)
+        # A R with R R' = H^-1 of each level, (J, k, k)
+        half = bl.cholesky(inverse[f])[0]
+        conditional = np.ascontiguousarray(np.tensordot(half, A, axes=(0, 1)).transpose(1, 2, 0))
         b = (C @ modes[f]).T
         tangent = None
         if tangents is not None:
@@ -323,7 +282,7 @@ def _factors(outcome: Outcome, build: Build, random, covariances) -> tuple[Facto
                 first.group,
                 tuple(effects),
                 first.levels,
-                S,
+                L,
                 np.ascontiguousarray(b),
                 conditional,
                 tangent,
@@ -332,27 +291,21 @@ def _factors(outcome: Outcome, build: Build, random, covariances) -> tuple[Facto
     return tuple(out)
 
 
-def _mode_tangents(outcome: Outcome, build: Build, matrices) -> list[np.ndarray] | None:
-    """db/d(beta kept, theta of the solver): per factor (M, k, J)."""
+def _mode_tangents(
+    outcome: Outcome, build: Build, matrices, root: np.ndarray
+) -> list[np.ndarray] | None:
+    """db/dxi with the solver's (beta, theta) = root xi: per factor (M, k, J)."""
     tangent = outcome.maximum.tangent
     if tangent is None:
         return None
     objective = outcome.objective
     layout, p = objective.layout, build.problem.p
-    db = objective.structure.scale(matrices, tangent)
-    parts = objective.structure.parts(db)
+    parts = objective.structure.parts(objective.structure.scale(matrices, tangent))
     u = objective.structure.parts(outcome.u)
     for t in range(layout.n_theta):
         f = layout.factor[t]
         parts[f][p + t, layout.row[t]] += u[f][layout.col[t]]
-    # solver's gamma -> user's beta
-    Tinv = np.linalg.inv(build.fixed_map.T) if p else np.zeros((0, 0))
-    out = []
-    for part in parts:
-        mapped = np.array(part)
-        mapped[:p] = np.tensordot(Tinv.T, part[:p], axes=(1, 0))
-        out.append(mapped)
-    return out
+    return [np.tensordot(root.T, part, axes=(1, 0)) for part in parts]
 
 
 def snapshot(objective, phi: np.ndarray, build: Build, names, random, **about) -> FitResult:
@@ -365,4 +318,4 @@ def snapshot(objective, phi: np.ndarray, build: Build, names, random, **about) -
     )  # fmt: skip
     outcome = Outcome(maximum, np.ones(M, dtype=bool), objective, objective.u)
     result = package(outcome, build, names, random, null_log_likelihood=None, **about)
-    return replace(result, joint_covariance=unknown)
+    return replace(result, joint_root=unknown)

@@ -15,18 +15,13 @@ from .probabilities import fixed_part, new_variance_slopes, probabilities, rando
 
 __all__ = ["intervals", "link_variance"]
 
-#: Averaged probabilities so near to 0 or 1 are as good as those at the average.
-TAIL = 1e-9
-
 
 def link_variance(result: FitResult, matrices, prediction: str) -> np.ndarray:
     """Variance of the known part of each row's linear predictor, shape (n,)."""
     n = matrices.X.shape[0]
     kept = ~result.aliased
-    M = result.joint_covariance.shape[0]
-    p = int(kept.sum())
-    gradient = np.zeros((n, M))
-    gradient[:, :p] = matrices.X[:, kept]
+    # in the coordinates xi of the parameters, which are N(0, I)
+    gradient = matrices.X[:, kept] @ result.joint_root[: int(kept.sum())]
     extra = np.zeros(n)
     levels: list[np.ndarray] = []
     columns_of: list[np.ndarray] = []
@@ -47,17 +42,14 @@ def link_variance(result: FitResult, matrices, prediction: str) -> np.ndarray:
             levels.append(codes)
             columns_of.append(z)
             if result.precision is None:
-                extra[known] += np.einsum(
-                    "na,nab,nb->n", zk, factor.conditional_covariance[level], zk, optimize=True
-                )
+                half = np.einsum("na,nab->nb", zk, factor.conditional_root[level])
+                extra[known] += np.einsum("nb,nb->n", half, half)
             if factor.tangent is not None:
                 gradient[known] += np.einsum("na,nam->nm", zk, factor.tangent[level])
     if levels and result.precision is not None:
         # effects of different factors on one row are not independent given the data
         extra = result.precision.variances(result.precision.combinations(levels, columns_of))
-    return (
-        np.einsum("nm,mk,nk->n", gradient, result.joint_covariance, gradient, optimize=True) + extra
-    )
+    return np.einsum("nm,nm->n", gradient, gradient) + extra
 
 
 def intervals(
@@ -73,8 +65,7 @@ def intervals(
         eta = eta + known
         variance = variance + new
     elif prediction == "marginal" and result.terms:
-        inside = np.flatnonzero((p > TAIL) & (p < 1.0 - TAIL))
-        eta[inside], variance[inside] = _averaged(result, link, matrices, eta, p, inside)
+        eta, variance = _averaged(result, link, matrices, eta)
     reach = normal_reach(level)
     se = np.sqrt(np.maximum(variance, 0.0))
     return {
@@ -85,15 +76,14 @@ def intervals(
     }
 
 
-def _averaged(result, link, matrices, eta, p, rows) -> tuple[np.ndarray, np.ndarray]:
-    """Link of the averaged probabilities of some rows, and its variance."""
-    _, new = random_part(result, matrices.random, len(eta), everything_unseen=True)
-    _, by_eta, by_variance = link.averaged_derivatives(eta[rows], np.sqrt(new[rows]))
-    slopes = new_variance_slopes(result, matrices.random, len(eta), everything_unseen=True)[rows]
+def _averaged(result, link, matrices, eta) -> tuple[np.ndarray, np.ndarray]:
+    """Link of the averaged probabilities, and its variance."""
+    n = len(eta)
+    _, new = random_part(result, matrices.random, n, everything_unseen=True)
+    middle, by_eta, by_variance = link.averaged_derivatives(eta, np.sqrt(new))
+    slopes = new_variance_slopes(result, matrices.random, n, everything_unseen=True)
     slopes *= by_variance[:, None]
     kept = ~result.aliased
-    slopes[:, : int(kept.sum())] += by_eta[:, None] * matrices.X[np.ix_(rows, kept)]
-    middle = link.link(p[rows])
-    slopes /= link.density(middle)[:, None]
-    V = result.joint_covariance
-    return middle, np.einsum("nm,mk,nk->n", slopes, V, slopes, optimize=True)
+    fixed = matrices.X[:, kept] @ result.joint_root[: int(kept.sum())]
+    slopes += by_eta[:, None] * fixed
+    return middle, np.einsum("nm,nm->n", slopes, slopes)

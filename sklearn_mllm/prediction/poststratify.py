@@ -12,7 +12,7 @@ import numpy as np
 from scipy.special import expit, logit
 
 from ..result.wald import normal_reach
-from .probabilities import fixed_part
+from .probabilities import effect_variance_slopes, fixed_part
 
 __all__ = ["poststratify"]
 
@@ -84,25 +84,24 @@ def poststratify(model, cells, weights, by=None, *, groups=None, level: float = 
         raise ValueError("poststratify: the weights of some group of cells are all zero")
     share = w / total[keys]
     estimate = np.bincount(keys, weights=share * p, minlength=size)
-    V = result.joint_covariance
-    slopes = np.zeros((size, V.shape[0]))
+    slopes = np.zeros((size, gradient.shape[1]))
     np.add.at(slopes, keys, share[:, None] * gradient)
-    variance = np.einsum("gm,mk,gk->g", slopes, V, slopes, optimize=True)
+    variance = np.einsum("gm,gm->g", slopes, slopes)
     precision = result.precision
     together = []
-    for f, (codes, columns, covariances) in enumerate(sharing):
+    for f, (codes, columns, roots) in enumerate(sharing):
         # the effects of one level are shared by all its cells
-        pair = keys * len(covariances) + codes
+        pair = keys * len(roots) + codes
         places, at = np.unique(pair, return_inverse=True)
         c = np.zeros((len(places), columns.shape[1]))
         np.add.at(c, at, share[:, None] * columns)
-        group, place = np.divmod(places, len(covariances))
+        group, place = np.divmod(places, len(roots))
         if precision is not None:
             known = place < len(result.factors[f].levels)
             together.append(precision.spread(f, group[known], place[known], c[known], size))
             group, place, c = group[~known], place[~known], c[~known]
-        S = covariances[place]
-        variance += np.bincount(group, weights=np.einsum("pa,pab,pb->p", c, S, c), minlength=size)
+        half = np.einsum("pa,pab->pb", c, roots[place])
+        variance += np.bincount(group, np.einsum("pb,pb->p", half, half), minlength=size)
     if together:
         # known levels of all factors, which are not independent given the data
         variance += precision.variances(sum(together))
@@ -165,24 +164,23 @@ def _keys(by, table, n: int, pd):
 def _cells(result, link, matrices):
     """Probability (n,) and gradient (n, M) of each cell, and its share in the random effects.
 
-    The last is a list of (codes (n,), columns (n, k), covariances (levels, k, k)), one per factor.
+    The gradient is in the coordinates of `FitResult.joint_root`. The last is a list of (codes (n,),
+    columns (n, k), roots of covariances (levels, k, k)), one per factor.
     """
     n = matrices.X.shape[0]
     kept = ~result.aliased
-    M = result.joint_covariance.shape[0]
     eta = fixed_part(result, matrices.X, matrices.offset)
-    gradient = np.zeros((n, M))
-    gradient[:, : int(kept.sum())] = matrices.X[:, kept]
-    new_variance, variance_slopes = np.zeros(n), np.zeros((n, M))
+    gradient = matrices.X[:, kept] @ result.joint_root[: int(kept.sum())]
+    new_variance, variance_slopes = np.zeros(n), np.zeros(gradient.shape)
     sharing = []
     for f, factor in enumerate(result.factors):
         J, k = factor.modes.shape
-        z, slopes = np.zeros((n, k)), np.zeros((M, k, k))
+        z, slopes = np.zeros((n, k)), np.zeros((gradient.shape[1], k, k))
         for term_result, term in zip(result.terms, matrices.random, strict=True):
             if term_result.factor == f:
                 at = slice(term_result.start, term_result.start + len(term.effects))
                 z[:, at] = 1.0 if term.Z is None else term.Z
-                slopes[:, at, at] = term_result.covariance_slopes
+                slopes[:, at, at] = term_result.root_tangent
                 codes, levels = term.codes, len(term.levels)
         known = codes < J
         place = np.minimum(codes, J - 1)
@@ -191,15 +189,15 @@ def _cells(result, link, matrices):
             moved = np.einsum("na,nam->nm", z, factor.tangent[place])
             gradient += np.where(known[:, None], moved, 0.0)
         rows = np.flatnonzero(~known)
-        new = z[rows]
-        new_variance[rows] += np.einsum("na,ab,nb->n", new, factor.covariance, new, optimize=True)
-        variance_slopes[rows] += np.einsum("na,mab,nb->nm", new, slopes, new, optimize=True)
-        covariances = np.empty((levels, k, k))
-        covariances[:J] = factor.conditional_covariance
-        covariances[J:] = factor.covariance
-        sharing.append((codes, z, covariances))
-    sd = np.sqrt(new_variance)
-    p, slope, by_variance = link.averaged_derivatives(eta, sd)
-    sharing = [(codes, slope[:, None] * z, S) for codes, z, S in sharing]
+        half = z[rows] @ factor.root
+        new_variance[rows] += np.einsum("na,na->n", half, half)
+        variance_slopes[rows] += effect_variance_slopes(z[rows], factor.root, slopes)
+        roots = np.empty((levels, k, k))
+        roots[:J], roots[J:] = factor.conditional_root, factor.root
+        sharing.append((codes, z, roots))
+    middle, slope, by_variance = link.averaged_derivatives(eta, np.sqrt(new_variance))
+    density = link.density(middle)
+    slope, by_variance = density * slope, density * by_variance
+    sharing = [(codes, slope[:, None] * z, roots) for codes, z, roots in sharing]
     gradient = slope[:, None] * gradient + by_variance[:, None] * variance_slopes
-    return p, gradient, sharing
+    return link.inverse(middle), gradient, sharing

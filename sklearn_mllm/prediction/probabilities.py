@@ -6,7 +6,14 @@ import numpy as np
 
 from ..result.fit_result import FitResult
 
-__all__ = ["decision_values", "probabilities", "random_part", "unseen_levels"]
+__all__ = [
+    "decision_values",
+    "effect_variance",
+    "effect_variance_slopes",
+    "probabilities",
+    "random_part",
+    "unseen_levels",
+]
 
 
 def fixed_part(result: FitResult, X: np.ndarray, offset: np.ndarray | None) -> np.ndarray:
@@ -46,29 +53,33 @@ def random_part(
                 b = np.where(known[:, None], np.take(columns, np.maximum(codes, 0), axis=0), 0.0)
             eta += b[:, 0] if term.Z is None else np.einsum("na,na->n", b, term.Z)
         if not all_known:
-            S = term_result.covariance
-            if term.Z is None:
-                v = np.full(n, S[0, 0])
-            else:
-                v = np.einsum("na,ab,nb->n", term.Z, S, term.Z, optimize=True)
-            variance += np.where(known, 0.0, v)
+            variance += np.where(known, 0.0, effect_variance(term_result, term.Z))
     return eta, variance
 
 
 def new_variance_slopes(
     result: FitResult, random, n: int, *, everything_unseen: bool = False
 ) -> np.ndarray:
-    """Derivatives in the parameters of the second array of `random_part`, shape (n, M)."""
-    out = np.zeros((n, result.joint_covariance.shape[0]))
+    """Derivatives in xi of the second array of `random_part`, shape (n, M)."""
+    out = np.zeros((n, result.joint_root.shape[1]))
     for term_result, term in zip(result.terms, random, strict=True):
         rows = np.arange(n) if everything_unseen else np.flatnonzero(term.codes < 0)
-        slopes = term_result.covariance_slopes
-        if term.Z is None:
-            out[rows] += slopes[:, 0, 0]
-        else:
-            z = term.Z[rows]
-            out[rows] += np.einsum("na,mab,nb->nm", z, slopes, z, optimize=True)
+        Z = np.ones((1, 1)) if term.Z is None else term.Z[rows]
+        out[rows] += effect_variance_slopes(Z, term_result.root, term_result.root_tangent)
     return out
+
+
+def effect_variance_slopes(Z: np.ndarray, root: np.ndarray, tangent: np.ndarray) -> np.ndarray:
+    """Derivatives of z'LL'z in xi, (rows, M), for L = `root` and dL/dxi = `tangent`."""
+    return 2.0 * np.einsum("nb,na,mab->nm", Z @ root, Z, tangent, optimize=True)
+
+
+def effect_variance(term, Z: np.ndarray | None) -> np.ndarray | float:
+    """Variance z'Sz of a term's share in the predictor of each row, (n,) or a number."""
+    if Z is None:
+        return float(term.root[0, 0] ** 2)
+    half = Z @ term.root
+    return np.einsum("na,na->n", half, half)
 
 
 def decision_values(
@@ -76,23 +87,15 @@ def decision_values(
 ) -> np.ndarray:
     """Linear predictor whose inverse link is the predicted probability, shape (n,)."""
     eta, variance = _parts(result, matrices, offset, prediction, unseen)
-    if not variance.any():
-        return eta
-    p = _averaged(link, eta, variance)
-    return np.where(variance > 0.0, link.link(p), eta)
+    return link.averaged_predictor(eta, np.sqrt(variance)) if variance.any() else eta
 
 
 def probabilities(
     result: FitResult, link, matrices, offset, prediction: str, unseen: str
 ) -> tuple[np.ndarray, np.ndarray]:
     """Probability of the event and of its complement, each (n,)."""
-    eta, variance = _parts(result, matrices, offset, prediction, unseen)
-    p, q = link.inverse(eta), link.complement(eta)
-    rows = np.flatnonzero(variance > 0.0)
-    if rows.size:
-        p[rows] = link.averaged(eta[rows], np.sqrt(variance[rows]))
-        q[rows] = 1.0 - p[rows]
-    return p, q
+    eta = decision_values(result, link, matrices, offset, prediction, unseen)
+    return link.inverse(eta), link.complement(eta)
 
 
 def _parts(result, matrices, offset, prediction: str, unseen: str):
@@ -107,10 +110,3 @@ def _parts(result, matrices, offset, prediction: str, unseen: str):
     if unseen == "typical":
         variance = np.zeros(n)
     return eta + known, variance
-
-
-def _averaged(link, eta, variance):
-    p = link.inverse(eta)
-    rows = np.flatnonzero(variance > 0.0)
-    p[rows] = link.averaged(eta[rows], np.sqrt(variance[rows]))
-    return p

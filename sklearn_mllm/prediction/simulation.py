@@ -33,15 +33,14 @@ def simulate_events(
     n = matrices.X.shape[0]
     base = fixed_part(result, matrices.X, offset)
     out = np.empty((n, n_samples), dtype=np.intp)
-    roots = [_root(term.covariance) for term in result.terms]
     for sample in range(n_samples):
         eta = base.copy()
-        for term_result, term, root in zip(result.terms, matrices.random, roots, strict=True):
+        for term_result, term in zip(result.terms, matrices.random, strict=True):
             k = len(term.effects)
             modes = result.factors[term_result.factor].modes
             kept = 0 if new_effects else len(modes)
             known = modes[:kept, term_result.start : term_result.start + k]
-            fresh = generator.standard_normal((len(term.levels) - kept, k)) @ root.T
+            fresh = generator.standard_normal((len(term.levels) - kept, k)) @ term_result.root.T
             b = np.concatenate([known, fresh])[term.codes]
             eta += b[:, 0] if term.Z is None else np.einsum("na,na->n", b, term.Z)
         probability = link.inverse(eta)
@@ -50,8 +49,3 @@ def simulate_events(
         else:
             out[:, sample] = generator.binomial(trials, np.clip(probability, 0.0, 1.0))
     return out
-
-
-def _root(S: np.ndarray) -> np.ndarray:
-    values, vectors = np.linalg.eigh(S)
-    return vectors * np.sqrt(np.maximum(values, 0.0))

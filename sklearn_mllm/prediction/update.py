@@ -7,10 +7,11 @@ from dataclasses import replace
 import numpy as np
 
 from ..design.build import build_problem
+from ..objective import blocks as bl
 from ..objective.laplace import LaplaceObjective
 from ..objective.tangents import mode_tangents
-from ..optimizer.package import lower_triangle
 from ..optimizer.precision import precision_of
+from ..optimizer.roots import lower_triangle
 from ..result.fit_result import FactorResult, FitResult, TermResult
 from ..result.precision import Pairs, Precision
 
@@ -57,8 +58,10 @@ def updated_result(result: FitResult, link, matrices, response, offset) -> FitRe
         target = result.terms[numbers[0]].factor
         targets.append(target)
         Lambda = state.matrices[f]
-        conditional = np.einsum("ab,bcj,dc->jad", Lambda, inverse[f], Lambda, optimize=True)
-        b, tangent = modes[f].T, np.moveaxis(moved[f], 2, 0).swapaxes(1, 2)
+        half = bl.cholesky(inverse[f])[0]
+        conditional = np.tensordot(half, Lambda, axes=(0, 1)).transpose(1, 2, 0)
+        b = modes[f].T
+        tangent = np.moveaxis(moved[f], 2, 0).swapaxes(1, 2)
         order = build.level_orders[f]
         if order is not None:
             place = np.empty(len(order), dtype=np.intp)
@@ -86,37 +89,31 @@ def updated_result(result: FitResult, link, matrices, response, offset) -> FitRe
 
 
 def _tangents(objective: LaplaceObjective, result: FitResult, p: int) -> list[np.ndarray]:
-    """Derivatives of the modes b in the parameters of the fit, per factor (M, k, J)."""
+    """Derivatives of the modes b in xi of the fit (`FitResult.joint_root`), per factor (M, k, J)."""
     structure, layout, state = objective.structure, objective.layout, objective.state
     moved = structure.parts(structure.scale(state.matrices, mode_tangents(objective)))
     u = structure.parts(objective.u)
     for t in range(layout.n_theta):
         f = layout.factor[t]
         moved[f][p + t, layout.row[t]] += u[f][layout.col[t]]
-    slopes = np.vstack(
-        [np.zeros((0, result.joint_covariance.shape[0])), *map(_theta_slopes, result.terms)]
-    )
-    out = []
-    for part in moved:
-        tangent = np.tensordot(slopes.T, part[p:], axes=1)
-        tangent[:p] += part[:p]
-        out.append(tangent)
-    return out
+    slopes = np.vstack([result.joint_root[:p], *map(_theta_slopes, result.terms)])
+    return [np.tensordot(slopes.T, part, axes=1) for part in moved]
 
 
 def _theta_slopes(term: TermResult) -> np.ndarray:
-    """Derivatives of a term's lower triangle, column by column, in the parameters of the fit, (m, M).
+    """Derivatives of a term's lower triangle, column by column, in xi of the fit, (m, M).
 
     From those of S = L L': dL with dL L' + L dL' = dS, and no movement of columns at zero.
     """
-    L = lower_triangle(term.covariance)
+    L = lower_triangle(term.root)
     columns = []
     for j in range(len(L)):
         for i in range(j, len(L)):
             moved = np.zeros_like(L)
             moved[i] = L[:, j]
             columns.append((moved + moved.T).ravel())
-    slopes = term.covariance_slopes.reshape(len(term.covariance_slopes), -1)
+    half = term.root_tangent @ term.root.T
+    slopes = (half + half.swapaxes(1, 2)).reshape(len(half), -1)
     return np.linalg.lstsq(np.array(columns).T, slopes.T)[0]
 
 
@@ -141,15 +138,13 @@ def _merge(old: FactorResult, levels, at, b, conditional, tangent, columns) -> F
     total = len(levels)
     modes = np.zeros((total, k))
     modes[:J] = old.modes
-    covariance = np.zeros((total, k, k))
-    covariance[:J] = old.conditional_covariance
+    roots = np.zeros((total, k, k))
+    roots[:J] = old.conditional_root
     modes[at[:, None], columns] = b
-    covariance[at[:, None, None], columns[:, None], columns] = conditional
+    roots[at[:, None, None], columns[:, None], columns] = conditional
     slopes = None
     if old.tangent is not None:
         slopes = np.zeros((total, k, old.tangent.shape[2]))
         slopes[:J] = old.tangent
         slopes[at[:, None], columns] = tangent
-    return replace(
-        old, levels=levels, modes=modes, conditional_covariance=covariance, tangent=slopes
-    )
+    return replace(old, levels=levels, modes=modes, conditional_root=roots, tangent=slopes)

@@ -86,30 +86,39 @@ class TermResult:
     ----------
     group : str
     effects : tuple of str
-    covariance : ndarray of shape (k, k)
+    root : ndarray of shape (k, k)
+        L of the covariance L L'.
     factor : int
         Its grouping factor among `FitResult.factors`.
     start : int
         Its first column among the factor's effects.
     std_error_sd : ndarray of shape (k,)
         Standard errors of the standard deviations (delta method); NaN at the boundary.
-    mean_outer : ndarray of shape (k, k)
-        Mean of z z' over the rows, for variances of the predictor.
+    mean_square : ndarray of shape (k,)
+        Of each column of Z over the rows.
+    mean_variance : float
+        Mean over the rows of the variance z'Sz of the predictor.
     std_error_cor : ndarray of shape (k, k)
         Standard errors of the correlations (delta method); NaN at the boundary.
-    covariance_slopes : ndarray of shape (M, k, k)
-        d(covariance)/d(parameters), in the order of `FitResult.joint_covariance`.
+    root_tangent : ndarray of shape (M, k, k)
+        dL/dxi, where the parameters move as `FitResult.joint_root` xi, xi ~ N(0, I).
     """
 
     group: str
     effects: tuple[str, ...]
-    covariance: np.ndarray
+    root: np.ndarray
     factor: int
     start: int
     std_error_sd: np.ndarray
-    mean_outer: np.ndarray
+    mean_square: np.ndarray
+    mean_variance: float
     std_error_cor: np.ndarray
-    covariance_slopes: np.ndarray
+    root_tangent: np.ndarray
+
+    @property
+    def covariance(self) -> np.ndarray:
+        """Covariance matrix of the effects, shape (k, k)."""
+        return self.root @ self.root.T
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,23 +130,33 @@ class FactorResult:
     group : str
     effects : tuple of str
     levels : ndarray of shape (J,), object
-    covariance : ndarray of shape (k, k)
-        Covariance matrix of the effects (zero between terms).
+    root : ndarray of shape (k, k)
+        L of the effects' covariance L L' (zero between terms).
     modes : ndarray of shape (J, k)
         Conditional modes b.
-    conditional_covariance : ndarray of shape (J, k, k)
-        Of b given the data and the parameters.
+    conditional_root : ndarray of shape (J, k, k)
+        R of the covariance R R' of b given the data and the parameters.
     tangent : ndarray of shape (J, k, M) or None
-        db/d(parameters), in the order of `FitResult.joint_covariance`.
+        db/dxi, where the parameters move as `FitResult.joint_root` xi, xi ~ N(0, I).
     """
 
     group: str
     effects: tuple[str, ...]
     levels: np.ndarray
-    covariance: np.ndarray
+    root: np.ndarray
     modes: np.ndarray
-    conditional_covariance: np.ndarray
+    conditional_root: np.ndarray
     tangent: np.ndarray | None
+
+    @property
+    def covariance(self) -> np.ndarray:
+        """Covariance matrix of the effects, shape (k, k)."""
+        return self.root @ self.root.T
+
+    @property
+    def conditional_covariance(self) -> np.ndarray:
+        """Covariance of b given the data and the parameters, shape (J, k, k)."""
+        return self.conditional_root @ self.conditional_root.swapaxes(1, 2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,8 +174,9 @@ class FitResult:
         Lower triangles of each term's covariance factor, in the user's coordinates.
     phi : ndarray of shape (M,)
         The solver's parameters at the maximum, of use for warm starts on the same design only.
-    joint_covariance : ndarray of shape (M, M)
-        Covariance of (fixed kept, theta of the solver): zero rows for parameters held at zero.
+    joint_root : ndarray of shape (M, M)
+        R of the covariance R R' of (fixed kept, theta of the solver): zero rows for parameters held at
+        zero.
     terms : tuple of TermResult
     factors : tuple of FactorResult
     log_likelihood : float
@@ -180,7 +200,7 @@ class FitResult:
     aliased: np.ndarray
     theta: np.ndarray
     phi: np.ndarray
-    joint_covariance: np.ndarray
+    joint_root: np.ndarray
     terms: tuple[TermResult, ...]
     factors: tuple[FactorResult, ...]
     log_likelihood: float
@@ -202,6 +222,11 @@ class FitResult:
     def mean_response(self) -> float:
         """Weighted share of events."""
         return self.trace.n_events / self.trace.n_trials
+
+    @property
+    def joint_covariance(self) -> np.ndarray:
+        """Covariance of (fixed kept, theta of the solver), shape (M, M)."""
+        return self.joint_root @ self.joint_root.T
 
     @property
     def n_parameters(self) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sklearn_mllm import MixedLogisticClassifier
+from sklearn_mllm import MixedLogisticClassifier, icc, r2
 from sklearn_mllm.datasets import load_contraception
 
 FORMULA = "use ~ age + urban + ch + (1 + age | district)"
@@ -71,6 +71,25 @@ def test_shifted_column(women, shift):
 def test_shift_with_correlated_slopes(women, reference):
     model = MixedLogisticClassifier(FORMULA).fit(women.assign(age=women["age"] + 50.0))
     assert model.log_likelihood_ == pytest.approx(reference.log_likelihood_, abs=1e-6)
+
+
+@pytest.mark.parametrize("formula", [FORMULA, "use ~ age + I(age^2) + (1 + age | district)"])
+def test_predictions_do_not_feel_a_shift(women, formula):
+    # a variance of a prediction is a small difference of what the shift makes huge
+    shift = 1e7 if formula is FORMULA else 1e4
+    moved = women.assign(age=women["age"] + shift)
+    plain = MixedLogisticClassifier(formula).fit(women)
+    model = MixedLogisticClassifier(formula).fit(moved)
+    new = {"district": np.full(len(women), 999)}
+    for prediction in ("conditional", "marginal", "typical"):
+        plain.set_params(prediction=prediction)
+        model.set_params(prediction=prediction)
+        for columns in ({}, new):
+            ours = model.predict_interval(moved.assign(**columns))
+            theirs = plain.predict_interval(women.assign(**columns))
+            np.testing.assert_allclose(ours, theirs, rtol=1e-6)
+    assert r2(model).conditional == pytest.approx(r2(plain).conditional, rel=1e-7)
+    assert icc(model).loc["all"].to_numpy() == pytest.approx(icc(plain).loc["all"].to_numpy())
 
 
 @pytest.mark.parametrize("link", ["logit", "probit", "cauchit"])

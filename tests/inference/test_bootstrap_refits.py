@@ -45,7 +45,7 @@ def test_replicates_are_maxima_of_their_responses(formula, n_agq):
         terms = []
         for number, term in enumerate(model.result_.terms):
             L = refitter.build.random_maps[number] @ layout.term_factor(phi[p:], number)
-            terms.append(replace(term, covariance=L @ L.T))
+            terms.append(replace(term, root=L))
         _, full = _parameters(model.result_.names, fixed, model.result_.aliased, terms)
         np.testing.assert_array_less(np.abs(draw - full), 5e-3 * error)
 

@@ -88,7 +88,8 @@ def test_intervals_know_what_the_factors_share(random):
 def _without_parameters(result):
     from dataclasses import replace
 
-    return replace(result, joint_covariance=np.zeros_like(result.joint_covariance))
+    factors = tuple(replace(factor, tangent=None) for factor in result.factors)
+    return replace(result, joint_root=np.zeros_like(result.joint_root), factors=factors)
 
 
 def test_poststratified_intervals_know_it_too():
@@ -123,8 +124,8 @@ def test_slopes_of_covariances_give_the_errors_of_standard_deviations():
     frame = rows().assign(x=lambda f: 40.0 + 9.0 * f["x"])
     result = MixedLogisticClassifier("y ~ x + (1 + x | g) + (1 | h)").fit(frame).result_
     for term in result.terms:
-        slopes = np.array([np.diag(S) for S in term.covariance_slopes])
-        variances = np.einsum("ma,mk,ka->a", slopes, result.joint_covariance, slopes)
+        slopes = 2.0 * np.einsum("ab,mab->ma", term.root, term.root_tangent)
+        variances = np.sum(slopes**2, axis=0)
         sds = np.sqrt(np.diag(term.covariance))
         np.testing.assert_allclose(np.sqrt(variances), 2.0 * sds * term.std_error_sd, rtol=1e-8)
 

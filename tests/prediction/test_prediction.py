@@ -8,6 +8,7 @@ import mpmath
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import ndtr
 from sklearn.base import clone
 
 from sklearn_mllm import MixedLogisticClassifier
@@ -44,6 +45,61 @@ def test_marginal_probability_against_adaptive_integration(link, sd):
             lambda z, e=e: inverse(e + sd * z) * mpmath.npdf(z), [mpmath.mpf(c) for c in cuts]
         )
         assert value == pytest.approx(float(exact), abs=1e-8)
+
+
+def test_marginal_probability_of_a_boundless_variance():
+    eta = np.array([-3.0, 0.0, 1.0, 40.0])
+    for name in ["logit", "cloglog", "cauchit"]:
+        link = get_link(name)
+        for sd in (1e3, 1e12):
+            # next to so wide a normal distribution the latent variable is a point
+            mean = -np.euler_gamma if name == "cloglog" else 0.0
+            found = link.averaged(eta, sd)
+            assert found == pytest.approx(ndtr((eta - mean) / sd), abs=1e-2 / sd**0.5)
+            assert np.isfinite(link.averaged_predictor(eta, sd)).all()
+
+
+@pytest.mark.parametrize("sd", [0.3, 1.9, 2.1, 6.0])
+def test_small_marginal_probabilities(sd):
+    """Relative to their size: exp(eta + sd^2 / 2) where the inverse link is exp."""
+    eta = np.array([-120.0, -90.0])
+    for name in ["logit", "cloglog"]:
+        link = get_link(name)
+        assert link.averaged_predictor(eta, sd) == pytest.approx(eta + 0.5 * sd**2, rel=1e-11)
+    upper = get_link("logit").averaged_predictor(-eta, sd)
+    assert upper == pytest.approx(-eta - 0.5 * sd**2, rel=1e-11)
+    # E exp(-exp(eta + sd z))
+    link, at = get_link("cloglog"), np.array([3.0, 5.0])
+    for value, e in zip(
+        link.log_probabilities(link.averaged_predictor(at, sd))[1], at, strict=True
+    ):
+        exact = mpmath.quad(
+            lambda z, e=e: mpmath.exp(-mpmath.exp(e + sd * z)) * mpmath.npdf(z),
+            list(np.linspace(-36.0, 4.0, 41)),
+        )
+        assert value == pytest.approx(float(mpmath.log(exact)), abs=1e-6)
+
+
+@pytest.mark.parametrize("link", ["logit", "probit", "cloglog", "cauchit"])
+@pytest.mark.parametrize("sd", [0.4, 2.5])
+def test_derivatives_of_averages(link, sd):
+    link, eta, h = get_link(link), np.array([-9.0, -1.0, 0.2, 2.0, 5.0]), 1e-3
+    middle, by_eta, by_variance = link.averaged_derivatives(eta, sd)
+    assert middle == pytest.approx(link.averaged_predictor(eta, sd), rel=1e-12)
+    high, low = (link.averaged_predictor(eta + m, sd) for m in (h, -h))
+    assert by_eta == pytest.approx((high - low) / (2 * h), rel=1e-5)
+    high, low = (link.averaged_predictor(eta, np.sqrt(sd**2 + m)) for m in (h, -h))
+    assert by_variance == pytest.approx((high - low) / (2 * h), rel=1e-4, abs=1e-5)
+
+
+@pytest.mark.parametrize("link", ["logit", "probit", "cloglog", "cauchit"])
+def test_intervals_of_certain_rows_are_numbers(women, link):
+    # probabilities that are 0 or 1 to the last digit
+    model = MixedLogisticClassifier("use ~ age + (1 | district)", link=link, prediction="marginal")
+    model.fit(women)
+    table = model.predict_interval(women.head(2).assign(age=[-1e5, 1e5]))
+    assert np.isfinite(table.to_numpy()).all()
+    assert np.isfinite(model.decision_function(women.head(2).assign(age=[-1e5, 1e5]))).all()
 
 
 def test_typical_is_the_fixed_part(women, fitted):
@@ -135,7 +191,7 @@ def test_known_group_interval_against_the_joint_hessian(women):
     J = factor.tangent[3, 0]
     gradient = np.concatenate([[1.0, women["age"].iloc[0]], [0.0]])
     row = women.iloc[[0]].assign(district=factor.levels[3])
-    total = (gradient + J) @ result.joint_covariance @ (gradient + J)
+    total = np.sum((gradient @ result.joint_root + J) ** 2)
     total += factor.conditional_covariance[3, 0, 0]
     assert model.predict_interval(row)["std_error"].iloc[0] == pytest.approx(np.sqrt(total))
 
@@ -159,7 +215,7 @@ def test_rows_of_a_new_group_share_its_simulated_effect(women):
     """Two rows of one new group agree more often than rows of two, as its effect is one."""
     model = MixedLogisticClassifier("use ~ age + (1 | district)").fit(women)
     sd = 3.0
-    term = replace(model.result_.terms[0], covariance=np.array([[sd**2]]))
+    term = replace(model.result_.terms[0], root=np.array([[sd]]))
     model.result_ = replace(model.result_, terms=(term,))
     rows = women.iloc[[0, 0, 0, 0]].assign(district=[901, 901, 902, 902], age=0.0)
     a, b, c, _ = model.simulate(rows, n_samples=4000, random_state=0) == "Y"
