@@ -32,6 +32,8 @@ class Refitter:
         Log prior density in the solver's coordinates.
     make_penalty : callable(random_maps, layout) -> penalty, or None
         The same where the random effects have other coordinates.
+    used : ndarray or None
+        Rows of the data in use; None is all.
     """
 
     build: Build
@@ -41,6 +43,7 @@ class Refitter:
     constant: float
     penalty: Callable | None = None
     make_penalty: Callable | None = None
+    used: np.ndarray | None = None
 
     def fit(
         self,
@@ -225,5 +228,5 @@ def training_problem(
         penalty = make_penalty(build.random_maps, CovarianceLayout(build.problem))
     return Refitter(
         build, get_link(result.link), result.n_agq, start, data.response.constant, penalty,
-        make_penalty,
+        make_penalty, data.rows.matrices.rows,
     )  # fmt: skip

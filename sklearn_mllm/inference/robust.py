@@ -8,30 +8,43 @@ __all__ = ["robust_covariance"]
 
 
 def robust_covariance(
-    model, X, y=None, groups=None, *, sample_weight=None, offset=None, correction: bool = True
+    model,
+    X,
+    y=None,
+    groups=None,
+    *,
+    cluster=None,
+    sample_weight=None,
+    offset=None,
+    correction: bool = True,
 ):
-    """Covariance of the coefficients that holds where the model within groups is wrong.
+    """Covariance of the coefficients that holds where the model within clusters is wrong.
 
-    H^-1 (sum of s_j s_j') H^-1 over the levels j of the outermost grouping factor, with H the
-    Hessian in coefficients and variances and s_j the level's part of the gradient. Levels have to
-    be independent, and many: below some forty it is too small.
+    H^-1 (sum of s_j s_j') H^-1 over clusters j, with H the Hessian in coefficients and variances
+    and s_j the cluster's part of the gradient. Clusters have to be independent, and many: below
+    some forty it is too small.
 
     Parameters
     ----------
     model : MixedLogisticClassifier
-        Fitted with n_agq of 1 or more, one grouping factor or nested ones.
+        Fitted with n_agq of 1 or more; without random effects, with one grouping factor, or with
+        nested ones.
     X : data frame or array of shape (n, n_features)
         The training data.
     y : array-like of shape (n,), optional
         Labels, where X does not hold the response.
     groups : array-like of shape (n,), data frame or dict, optional
         Grouping factors that are no columns of X.
+    cluster : str or array-like of shape (n,), optional
+        Column of X or labels that tell which rows belong together; each level of a grouping factor
+        in one cluster. By default the levels of the outermost grouping factor; without random
+        effects, every row by itself.
     sample_weight : array-like of shape (n,), optional
         As in `fit`.
     offset : array-like of shape (n,), optional
         As in `fit`.
     correction : bool, default=True
-        Multiply by J / (J - 1), J the number of levels.
+        Multiply by J / (J - 1), J the number of clusters.
 
     Returns
     -------
@@ -42,7 +55,8 @@ def robust_covariance(
     Raises
     ------
     ValueError
-        Crossed factors, no random effects, one group alone, n_agq=0, or other data than the fit's.
+        Crossed factors, a level in two clusters, one cluster alone, n_agq=0, a prior, or other data
+        than the fit's.
 
     References
     ----------
@@ -68,17 +82,18 @@ def robust_covariance(
 
     check_is_fitted(model, "result_")
     result = model.result_
-    if result.n_agq == 0 or not result.terms:
+    if result.terms and result.n_agq == 0:
         raise ValueError(
-            "robust_covariance needs the likelihood of each group: fit a model with random effects "
-            f"and n_agq of 1 or more; this one has n_agq={result.n_agq} and "
-            f"{len(result.terms)} random-effects terms"
+            "robust_covariance needs the likelihood of each group, and n_agq=0 has none; fit with "
+            "n_agq of 1 or more"
         )
     refitter = training_problem(model, X, y, groups, sample_weight, offset)
-    scores = group_scores(refitter, result.phi)
+    scores = group_scores(refitter, result.phi) if result.terms else _row_scores(refitter)
+    if cluster is not None:
+        scores = _clustered(scores, refitter, _labels(cluster, X, groups, refitter.used))
     J = scores.shape[0]
     if J < 2:
-        raise ValueError("robust_covariance needs two groups or more")
+        raise ValueError("robust_covariance needs two clusters or more")
     bread = result.joint_covariance
     m = bread @ scores.T
     joint = m @ m.T * (J / (J - 1) if correction else 1.0)
@@ -119,3 +134,61 @@ def group_scores(refitter, phi: np.ndarray) -> np.ndarray:
     # beta = T gamma, so that d/dbeta = T^-T d/dgamma
     beta = np.linalg.solve(build.fixed_map.T.T, gamma) if problem.p else gamma
     return np.concatenate([beta, found.theta]).T
+
+
+def _row_scores(refitter) -> np.ndarray:
+    """Gradient of each row in the coefficients kept, shape (n, p), without random effects."""
+    from ..objective import objective_for
+
+    problem = refitter.build.problem
+    objective = objective_for(1, problem)(problem, refitter.link)
+    objective.evaluate(refitter.start)
+    scores = problem.X * objective.state.s
+    objective.close()
+    return np.linalg.solve(refitter.build.fixed_map.T.T, scores).T
+
+
+def _labels(cluster, X, groups, used) -> np.ndarray:
+    """Number of the cluster of each row in use."""
+    import pandas as pd
+
+    from ..design.table import make_table
+
+    table = make_table(X, groups)
+    if isinstance(cluster, str):
+        if cluster not in table.columns:
+            raise ValueError(
+                f"cluster: {cluster!r} is not a column of X or groups, which are "
+                f"{', '.join(map(str, table.columns))}"
+            )
+        cluster = table.frame([cluster])[cluster]
+    labels = np.asarray(cluster)
+    if labels.shape != (table.n_rows,):
+        raise ValueError(
+            f"cluster must hold one label for each of the {table.n_rows} rows, got shape "
+            f"{labels.shape}"
+        )
+    codes = pd.factorize(labels if used is None else labels[used])[0]
+    if (codes < 0).any():
+        raise ValueError(f"cluster: {int((codes < 0).sum())} label(s) are missing")
+    return codes
+
+
+def _clustered(scores: np.ndarray, refitter, codes: np.ndarray) -> np.ndarray:
+    """Scores of levels, or of rows, summed over clusters."""
+    build = refitter.build
+    if build.problem.factors:
+        if build.order is not None:
+            codes = codes[build.order]
+        levels = build.problem.factors[-1].codes
+        of_level = np.zeros(scores.shape[0], dtype=np.intp)
+        of_level[levels] = codes
+        if (of_level[levels] != codes).any():
+            raise ValueError(
+                "cluster: a level of the outermost grouping factor has rows in more than one "
+                "cluster; clusters have to hold whole levels"
+            )
+        codes = of_level
+    out = np.zeros((int(codes.max()) + 1, scores.shape[1]))
+    np.add.at(out, codes, scores)
+    return out

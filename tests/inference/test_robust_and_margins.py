@@ -85,9 +85,52 @@ def test_sandwich_refuses_dependent_groups(women):
     crossed = MixedLogisticClassifier("use ~ age + (1 | district) + (1 | livch)").fit(women)
     with pytest.raises(ValueError, match="crossed"):
         robust_covariance(crossed, women)
-    plain = MixedLogisticClassifier("use ~ age").fit(women)
-    with pytest.raises(ValueError, match="random effects"):
-        robust_covariance(plain, women)
+    rough = MixedLogisticClassifier("use ~ age + (1 | district)", n_agq=0).fit(women)
+    with pytest.raises(ValueError, match="n_agq"):
+        robust_covariance(rough, women)
+
+
+def test_sandwich_of_a_plain_regression_is_that_of_statsmodels(women):
+    api = pytest.importorskip("statsmodels.api")
+    model = MixedLogisticClassifier("use ~ age + I(age^2) + urban").fit(women)
+    age = women["age"].to_numpy(float)
+    design = np.column_stack([np.ones(len(women)), age, age**2, women["urban"] == "Y"])
+    fit = api.Logit((women["use"] == "Y").astype(float), design.astype(float))
+    rows = fit.fit(disp=0, tol=1e-12, cov_type="HC0").cov_params()
+    scale = np.sqrt(np.outer(np.diag(rows), np.diag(rows)))
+    found = robust_covariance(model, women, correction=False)
+    np.testing.assert_allclose(found / scale, rows / scale, atol=1e-5)
+    whole = fit.fit(
+        disp=0, tol=1e-12, cov_type="cluster",
+        cov_kwds={"groups": women["district"].to_numpy(), "use_correction": False},
+    ).cov_params()  # fmt: skip
+    found = robust_covariance(model, women, cluster="district", correction=False)
+    np.testing.assert_allclose(found / scale, whole / scale, atol=1e-5)
+    assert found.attrs["n_groups"] == 60
+
+
+def test_sandwich_over_larger_clusters(women, m_05):
+    """Towns and country of a district are levels of m_05, districts are clusters of them."""
+    refitter = training_problem(m_05, women, None, None, None, None)
+    scores = group_scores(refitter, m_05.result_.phi)
+    # levels are sorted as N:1, N:10, ...: the district stands after the colon
+    levels = m_05.result_.factors[0].levels
+    order = refitter.build.level_orders[0]
+    districts = np.array([str(v).split(":")[1] for v in levels])
+    districts = districts if order is None else districts[order]
+    summed = pd.DataFrame(scores).groupby(districts).sum().to_numpy()
+    B = m_05.result_.joint_covariance
+    expected = (B @ summed.T @ summed @ B)[:6, :6] * 60 / 59
+    shuffled = women.sample(frac=1.0, random_state=3)
+    for frame, labels in ((women, "district"), (shuffled, shuffled["district"].to_numpy())):
+        found = robust_covariance(m_05, frame, cluster=labels)
+        np.testing.assert_allclose(found, expected, rtol=1e-6)
+    with pytest.raises(ValueError, match="more than one cluster"):
+        robust_covariance(m_05, women, cluster="livch")
+    with pytest.raises(ValueError, match="'region' is not a column"):
+        robust_covariance(m_05, women, cluster="region")
+    with pytest.raises(ValueError, match="one label for each of the 1934 rows"):
+        robust_covariance(m_05, women, cluster=[1, 2])
 
 
 def test_marginal_effects_of_a_plain_regression_are_those_of_statsmodels(women):
