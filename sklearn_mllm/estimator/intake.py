@@ -51,12 +51,10 @@ def input_table(estimator, X, y, groups, *, reset: bool) -> Table:
         wanted = _named_columns(estimator, reset)
         table = make_table(X, groups, wanted=wanted)
         if reset or wanted is None:
-            names = X
-            if not reset:
-                names = _names_only(_as_in_fit(estimator, table.x_columns))
-            elif not _is_pandas(X):
-                names = _names_only(table.x_columns)
-            validate_data(estimator, names, skip_check_array=True, reset=reset)
+            names = list(table.x_columns) if reset else _as_in_fit(estimator, table.x_columns)
+            same = _is_pandas(X) and (reset or names == list(table.x_columns))
+            like = X if same else _names_only(names)
+            validate_data(estimator, like, skip_check_array=True, reset=reset)
         if table.n_rows == 0:
             raise ValueError(
                 f"Found array with 0 sample(s) (shape={getattr(X, 'shape', None)}) while a minimum "

@@ -153,6 +153,14 @@ def test_intercept_term_has_no_matrix():
     np.testing.assert_array_equal(matrices.random[2].Z[:, 0], 1.0)
 
 
+def test_a_double_bar_parts_terms_and_not_levels():
+    double, written = learn("~ (age + ch || g)"), learn("~ (1 | g) + (0 + age | g) + (0 + ch | g)")
+    for _, matrices in (double, written):
+        assert [term.effects for term in matrices.random] == [
+            ("Intercept",), ("age",), ("ch[a]", "ch[b]", "ch[c]"),
+        ]  # fmt: skip
+
+
 def test_same_power_in_both_spellings():
     a, b = learn("~ I(age^2)")[1], learn("~ I(age**2)")[1]
     assert a.names == b.names
@@ -368,32 +376,6 @@ def test_text_that_becomes_numbers():
 def test_terms_that_do_not_fit_the_data(formula, words):
     with pytest.raises(FormulaError, match=words):
         learn(formula)
-
-
-def test_a_column_with_the_name_of_the_constant():
-    data = DATA.assign(Intercept=1.0)
-    for formula in ("~ Intercept + age", "~ 0 + Intercept", "~ age + (0 + Intercept | g)"):
-        with pytest.raises(FormulaError, match=r"column 'Intercept' has the name of.*rename"):
-            learn(formula, data)
-    assert learn("~ age + (1 | g)", data)[1].names == ("Intercept", "age")
-    assert learn("~ 0 + age + I(Intercept * 2)", data)[1].names == ("age", "I(Intercept * 2)")
-
-
-@pytest.mark.parametrize("name", ["resp_q10_", "a._q61_", "_q", "_q_", "_q61_", ""])
-def test_names_like_aliases(name):
-    data = pd.DataFrame({name: DATA["age"], "h": DATA["h"]})
-    assert learn("~ .", data)[1].names == ("Intercept", name, "h[T.v]")
-    if name:
-        names = learn(f"~ `{name}`:h + I(`{name}`^2)", data)[1].names
-        assert names == ("Intercept", f"I({name} ** 2)", f"{name}:h[u]", f"{name}:h[v]")
-
-
-def test_a_column_called_pi():
-    data = DATA.assign(pi=DATA["age"])
-    _, matrices = learn("~ pi + I(`pi`^2) + I(pi * age)", data)
-    assert matrices.names == ("Intercept", "pi", "I(pi ** 2)", "I(3.141592653589793 * age)")
-    np.testing.assert_allclose(matrices.X[:, 2], DATA["age"] ** 2)
-    np.testing.assert_allclose(matrices.X[:, 3], np.pi * DATA["age"])
 
 
 def test_columns_that_are_no_design():
