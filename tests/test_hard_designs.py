@@ -29,7 +29,14 @@ SEPARATED = [
     "nested_crossed:167",
 ]
 #: Singular in the correlations or beyond any data, where only soundness is asked for.
-DEGENERATE = ["crossed:97", "slope:89", "crossed_slope:698", "crossed_slope:593", "slope:388"]
+DEGENERATE = [
+    "crossed:97",
+    "slope:89",
+    "crossed_slope:698",
+    "crossed_slope:593",
+    "slope:388",
+    "slope_only:4282",
+]
 
 
 def drawn(name):

@@ -165,7 +165,10 @@ def laplace_error(
         def climb(move: np.ndarray) -> tuple[float, np.ndarray]:
             at = phi.copy()
             at[index] += move
-            new_values, new_gradient = _integrate(problem, link, at, n, n_threads)
+            with np.errstate(over="ignore", invalid="ignore"):
+                new_values, new_gradient = _integrate(problem, link, at, n, n_threads)
+            if not np.isfinite(new_gradient).all():
+                raise ModeError("the step leads to where the likelihood cannot be had")
             # the gradient of Laplace is what a penalty balances at the estimates
             value = float(new_values.sum()) - float(slope[index] @ move)
             return value, (new_gradient - slope)[index]

@@ -373,12 +373,12 @@ def _settle_boundary(objective, maximum: Maximum, free: np.ndarray, settings: di
         trial_free = free.copy()
         trial_free[p + np.array(held)] = False
         # the likelihood is even in a pivot: so near to zero the Hessian is that at zero
-        same = np.abs(phi - maximum.phi).max() < SAME_HESSIAN and maximum.finished
+        move = float(np.abs(phi - maximum.phi).max())
+        same = move < SAME_HESSIAN and maximum.finished
+        A = -maximum.hessian if move < NEAR_ZERO else None
         objective.u, objective.tangent = maximum.modes, None
         try:
-            candidate = ascend(
-                objective, phi, trial_free, -maximum.hessian, trusted=same, **settings
-            )
+            candidate = ascend(objective, phi, trial_free, A, trusted=same, **settings)
         except NotFinite:
             continue
         slack = 1e-7 * max(1.0, abs(maximum.value)) ** 0.5
