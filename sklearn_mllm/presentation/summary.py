@@ -7,7 +7,16 @@ from html import escape
 import numpy as np
 from scipy.stats import chi2
 
-from .tables import WIDTH, Block, Lines, Table, columns_of_decimals, fixed_decimals, shorten
+from .tables import (
+    WIDTH,
+    Block,
+    Lines,
+    Table,
+    columns_of_decimals,
+    fixed_decimals,
+    shorten,
+    text_width,
+)
 from .words import SHIFT_THAT_MATTERS, enumeration, group_counts, method_words, plural
 
 __all__ = ["Summary"]
@@ -204,7 +213,7 @@ class Summary:
                 Lines((f"Not shown for {kept.size} coefficients; covariance_ holds covariances.",))
             ]
         names = [result.names[j] for j in kept]
-        label = min(max(map(len, names[1:])), 22)
+        label = min(max(map(text_width, names[1:])), 22)
         rows_as = [shorten(n, label) for n in names]
         short = [shorten(n, 7) for n in names]
         room = (WIDTH - 2 - label) // 8

@@ -8,13 +8,39 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
 from textwrap import wrap
+from unicodedata import combining, east_asian_width
 
-__all__ = ["WIDTH", "Block", "Lines", "Table", "columns_of_decimals", "fixed_decimals", "shorten"]
+__all__ = [
+    "WIDTH",
+    "Block",
+    "Lines",
+    "Table",
+    "columns_of_decimals",
+    "fixed_decimals",
+    "shorten",
+    "text_width",
+]
 
 _LABEL = re.compile(r"\w{1,7}: +")
 
 #: Columns of text that no line goes beyond.
 WIDTH = 80
+
+
+def text_width(text: str) -> int:
+    """Columns that a text takes on a terminal: two for a wide character, none for an accent."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if combining(letter) else 2 if east_asian_width(letter) in "WF" else 1 for letter in text
+    )
+
+
+def _folded(text: str, width: int, indent: str = "  ") -> list[str]:
+    """Lines of at most `width` columns."""
+    # where some characters take two columns, half as many fit for sure
+    fit = width if text_width(text) <= len(text) else width // 2
+    return wrap(text, fit, subsequent_indent=indent, break_on_hyphens=False)
 
 
 @dataclass(frozen=True)
@@ -29,7 +55,7 @@ class Lines:
         for line in self.lines:
             label = _LABEL.match(line)
             indent = " " * (label.end() if label else 2)
-            out += wrap(line, width, subsequent_indent=indent, break_on_hyphens=False) or [""]
+            out += _folded(line, width, indent) or [""]
         return out
 
     def html(self) -> str:
@@ -62,7 +88,7 @@ class Table:
     def text(self, width: int) -> list[str]:
         """Lines of at most `width` columns: a name that leaves no room has its own line."""
         everything = [self.header, *self.rows]
-        widths = [max(len(row[i]) for row in everything) for i in range(len(self.header))]
+        widths = [max(text_width(row[i]) for row in everything) for i in range(len(self.header))]
         over = sum(widths) + len(widths) - 1 - width
         for i in sorted(range(self.left), key=lambda i: -widths[i]):
             least = min(widths[i], max(len(self.header[i]), 8))
@@ -72,15 +98,15 @@ class Table:
         for row in everything:
             cells = list(row)
             for i in range(self.left):
-                if len(cells[i]) > widths[i]:
-                    out += wrap(cells[i], width, subsequent_indent="  ", break_on_hyphens=False)
+                if text_width(cells[i]) > widths[i]:
+                    out += _folded(cells[i], width)
                     cells[i] = ""
-            padded = (
-                cell.ljust(w) if self._is_left(i) else cell.rjust(w)
-                for i, (cell, w) in enumerate(zip(cells, widths, strict=True))
-            )
+            padded = []
+            for i, (cell, w) in enumerate(zip(cells, widths, strict=True)):
+                blank = " " * (w - text_width(cell))
+                padded.append(cell + blank if self._is_left(i) else blank + cell)
             line = " ".join(padded).rstrip()
-            out += [line] if len(line) <= width else wrap(line, width, subsequent_indent="  ")
+            out += [line] if text_width(line) <= width else _folded(line, width)
         return out
 
     def html(self) -> str:
@@ -111,11 +137,16 @@ def fixed_decimals(value: float, decimals: int) -> str:
 
 
 def shorten(name: str, width: int) -> str:
-    """A name of at most `width` characters, `~` for what is left out of its middle."""
-    if len(name) <= width:
+    """A name of at most `width` columns, `~` for what is left out of its middle."""
+    if text_width(name) <= width:
         return name
     tail = (width - 1) // 2
-    return f"{name[: width - 1 - tail]}~{name[-tail:]}"
+    first, last = width - 1 - tail, tail
+    while text_width(name[:first]) > width - 1 - tail:
+        first -= 1
+    while text_width(name[-last:]) > tail:
+        last -= 1
+    return f"{name[:first]}~{name[-last:]}"
 
 
 def columns_of_decimals(

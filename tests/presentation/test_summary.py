@@ -12,7 +12,13 @@ import pytest
 
 from sklearn_mllm import MixedLogisticClassifier, Prior, report
 from sklearn_mllm.presentation import Summary
-from sklearn_mllm.presentation.tables import Lines, Table, columns_of_decimals, shorten
+from sklearn_mllm.presentation.tables import (
+    Lines,
+    Table,
+    columns_of_decimals,
+    shorten,
+    text_width,
+)
 
 HERE = Path(__file__).parent
 DATA = HERE.parent / "reference" / "data"
@@ -264,3 +270,26 @@ def test_p_values_near_one():
 
     shown = [_p_value(p) for p in (np.nan, 1e-30, 3e-5, 0.05, 0.99994, 0.99996, 1.0)]
     assert shown == ["NA", "<2e-16", "3.00e-05", "0.0500", "0.9999", ">0.9999", ">0.9999"]
+
+
+def test_wide_and_accented_characters_keep_their_columns(women):
+    """East Asian characters take two columns of a terminal, combining accents none."""
+    assert [text_width(t) for t in ("abc", "都市", "e\u0301t")] == [3, 4, 2]
+    assert shorten("都市部に住む", 7) == "都~む"
+    names = {"urban": "都市部の人", "age": "a\u0302ge", "ch": "子供"}
+    frame = women.rename(columns=names)
+    model = MixedLogisticClassifier(
+        "use ~ `都市部の人` * `a\u0302ge` + `子供` + (1 | district)"
+    ).fit(frame)
+    lines = str(model.summary()).splitlines()
+    assert max(map(text_width, lines)) <= 80
+    start = lines.index("Fixed effects:") + 1
+    header, *rows = lines[start : start + 5]
+    end = text_width(header[: header.index("Estimate")]) + len("Estimate")
+    for row in rows:
+        before = ""
+        for letter in row:
+            if text_width(before + letter) > end:
+                break
+            before += letter
+        assert text_width(before) == end and before[-1].isdigit()
