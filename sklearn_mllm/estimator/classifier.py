@@ -18,6 +18,8 @@ from .predicting import PredictionMixin
 __all__ = ["MixedLogisticClassifier"]
 
 _GROUPS = {"groups": True}
+#: An offset that is routed to fit belongs to the score too.
+_SCORED = {**_GROUPS, "offset": True}
 
 
 class MixedLogisticClassifier(
@@ -149,7 +151,7 @@ class MixedLogisticClassifier(
     __metadata_request__predict_proba = _GROUPS
     __metadata_request__predict_log_proba = _GROUPS
     __metadata_request__decision_function = _GROUPS
-    __metadata_request__score = _GROUPS
+    __metadata_request__score = _SCORED
 
     def __init__(
         self,

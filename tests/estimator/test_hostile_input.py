@@ -7,7 +7,9 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.model_selection import cross_val_score
 
 from sklearn_mllm import MixedLogisticClassifier, Prior
 
@@ -463,3 +465,18 @@ def test_n_samples(n_samples):
     model = MixedLogisticClassifier(FORMULA).fit(make())
     with pytest.raises(ValueError, match="n_samples must be an integer"):
         model.simulate(make(), n_samples=n_samples)
+
+
+def test_an_offset_routed_to_fit_is_routed_to_the_score():
+    frame = make()
+    offset = 5.0 * frame["y"].to_numpy() - 2.5
+    rows = np.arange(240)
+    folds = [(rows[::2], rows[1::2])]
+    with sklearn.config_context(enable_metadata_routing=True):
+        (score,) = cross_val_score(
+            MixedLogisticClassifier(FORMULA).set_fit_request(offset=True),
+            frame, frame["y"], params={"offset": offset}, cv=folds,
+        )  # fmt: skip
+    train, test = folds[0]
+    model = MixedLogisticClassifier(FORMULA).fit(frame.iloc[train], offset=offset[train])
+    assert score == model.score(frame.iloc[test], offset=offset[test])
