@@ -325,6 +325,8 @@ class _NodeSums:
             scores = np.empty((k, J))
             for a in range(k):
                 np.add.reduceat(s if Z is None else s * Z[a], starts, out=scores[a])
+            # a node that weighs nothing may lie where scores are huge
+            scores[:, weight == 0.0] = 0.0
             np.take(weight, codes, out=row, mode="clip")
             row *= s
             score += row

@@ -51,6 +51,10 @@ PIVOT_MOVE, PIVOT_SIZE = 1e-3, 0.1
 IDLE_RISE = 1e-7
 
 
+#: Shares of the way back to the start at which an evaluation is tried again.
+STEPS_BACK = (0.0, 1e-6, 1e-4, 1e-2, 0.1, 0.3, 0.6)
+
+
 class NotFinite(ArithmeticError):
     """The likelihood could not be evaluated at the start values."""
 
@@ -183,7 +187,8 @@ def maximize(
                 finished = True
                 break
             if not at_tight:
-                current = evaluate(phi, tight_tol)
+                current = _settled(evaluate, phi, start, tight_tol)
+                phi = current.phi
             A = None
             continue
         if fresh and dear and gain < LAST_STEP_GAIN and np.abs(step).max() < LAST_STEP_LENGTH:
@@ -195,7 +200,8 @@ def maximize(
             break
         if n_close > CLOSE_STEPS or n_quasi > LONG_CLIMB:
             if not at_tight:
-                current = evaluate(phi, tight_tol)
+                current = _settled(evaluate, phi, start, tight_tol)
+                phi = current.phi
             A = None
             continue
         # a point that may serve for the Hessian is evaluated once, well enough
@@ -203,7 +209,9 @@ def maximize(
         mode_tol = tight_tol if near else _mode_tol(gain, tight_tol < TIGHT_MODE_TOL)
         accepted = _climb(evaluate, current, step, gain, min(1.0, cap(phi, step)), mode_tol)
         if accepted is None:
-            current = evaluate(phi, tight_tol)
+            current = _settled(evaluate, phi, start, tight_tol)
+            fresh = fresh and current.phi is phi
+            phi = current.phi
             if fresh:
                 # no step up from an exact Newton direction: rounding is all that is left
                 finished = gain < 1e-6 * max(1.0, abs(current.value)) ** 0.5
@@ -225,7 +233,8 @@ def maximize(
             fresh = fresh and gain < (hand_over if trust is None else trust)
         phi, current, at_tight = accepted.phi, accepted, near
     if not fresh:
-        current = evaluate(phi, tight_tol)
+        current = _settled(evaluate, phi, start, tight_tol)
+        phi = current.phi
         H, tangent = hessian()
         step = np.zeros_like(phi)
         step[index], gain, _ = newton_step(-H[block], current.gradient[index])
@@ -234,6 +243,20 @@ def maximize(
             current = evaluate(phi, tight_tol)
             H, tangent = hessian()
     return Maximum(phi, current.gradient, current.value, H, tangent, step, gain, n_steps, finished)
+
+
+def _settled(evaluate: Callable, phi: np.ndarray, start: np.ndarray, mode_tol: float) -> Evaluation:
+    """Evaluation at `phi`, or short of it on the way from `start` where there are no modes.
+
+    Where the density of the effects is not concave, the Laplace likelihood rises without bound towards
+    parameters at which a mode vanishes, and a search may end next to these.
+    """
+    for back in STEPS_BACK:
+        try:
+            return evaluate(phi + back * (start - phi) if back else phi, mode_tol)
+        except ModeError:
+            continue
+    return evaluate(np.array(start), mode_tol)
 
 
 def _pivot_moved(before: np.ndarray, after: np.ndarray, pivots: Sequence[int]) -> bool:

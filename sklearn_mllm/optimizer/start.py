@@ -32,7 +32,9 @@ def plain_fit(objective, max_iter: int = 25, tol: float = 2.0) -> np.ndarray:
             break
         gradient = rows.transpose_dot(s)
         gram = rows.gram(np.maximum(W, 0.0))
-        gram[np.diag_indices_from(gram)] += 1e-10 * max(float(np.trace(gram)) / rows.p, 1e-300)
+        # against the gradient too: where no row is concave the information is zero
+        size = max(float(np.trace(gram)) / rows.p, float(np.abs(gradient).max()), 1e-300)
+        gram[np.diag_indices_from(gram)] += 1e-10 * size
         step, gain, _ = newton_step(gram, gradient)
         step *= min(1.0, 5.0 / max(float(np.abs(step).max()), 1e-300))
         beta = beta + step

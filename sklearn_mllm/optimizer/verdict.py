@@ -71,7 +71,7 @@ def judge(
     elif gain >= GAIN_LIMIT:
         message = (
             f"the search stopped after {maximum.n_steps} steps with an expected further gain of "
-            f"{gain:.2g} in log-likelihood; raise max_iter"
+            f"{gain:.2g} in log-likelihood; raise max_iter, or take another link, n_agq or prior="
         )
     elif twins:
         message = (

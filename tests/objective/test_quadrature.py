@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import integrate
@@ -254,3 +256,13 @@ def test_needs_a_grouping_factor():
     problem = replace(one_factor_problem(30, 5, 1, 1), factors=(), terms=())
     with pytest.raises(ValueError, match="needs a grouping factor"):
         quadrature_objective(5, problem)
+
+
+def test_nodes_where_scores_overflow_weigh_nothing():
+    """Failures under cloglog: next to the mode lie predictors of hundreds."""
+    problem = one_factor_problem(30, 5, 1, 1)
+    problem = replace(problem, successes=np.zeros(30))
+    objective = QuadratureObjective(problem, get_link("cloglog"), n_agq=9)
+    with np.errstate(over="raise", invalid="raise"):
+        found = objective.evaluate(np.array([0.0, 1e5]), TIGHT)
+    assert np.isfinite(found.value) and np.isfinite(found.gradient).all()

@@ -94,3 +94,28 @@ def test_two_factors_that_group_alike_are_not_identified():
     assert not model.converged_
     alone = MixedLogisticClassifier("y ~ x + (1 | g)").fit(frame)
     np.testing.assert_allclose(model.log_likelihood_, alone.log_likelihood_, atol=1e-6)
+
+
+@pytest.mark.parametrize("seed", [6, 24, 54])
+def test_a_search_that_ends_next_to_a_vanishing_mode_gives_an_estimate(seed):
+    """Cauchit: rare failures with weights make modes vanish along the way."""
+    random = np.random.RandomState(seed)
+    y = np.ones(30)
+    y[random.choice(30, 2, replace=False)] = 0.0
+    weights = random.choice([0.5, 2.0, 7.0], size=30)
+    frame = pd.DataFrame({"y": y, "g": np.arange(30) // 2})
+    with pytest.warns(ConvergenceWarning):
+        model = MixedLogisticClassifier("y ~ 1 + (1 | g)", link="cauchit").fit(
+            frame, sample_weight=weights
+        )
+    assert not model.converged_
+    assert np.isfinite(model.predict_proba(frame)).all()
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_offsets_where_no_row_is_concave():
+    frame = pd.DataFrame({"g": [0, 1, 0, 0], "x": [0.0, 1, 0, 0], "z": [1.0, 0, 0, 0]})
+    frame["y"] = [0, 1, 0, 0]
+    offset = [20.41963098, -38.79894982, -7.14081551, 12.44821282]
+    model = MixedLogisticClassifier("y ~ 0 + x + z + (1 | g)", link="cauchit")
+    assert np.isfinite(model.fit(frame, offset=offset).predict_proba(frame, offset=offset)).all()
