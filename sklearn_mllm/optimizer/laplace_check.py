@@ -31,7 +31,7 @@ SMALL_ROWS = 50_000
 #: Shift in standard errors from which the rough figure is not left at that.
 SUSPECT = 0.25
 #: Points per dimension of the pass that follows, from few to many, and rows times nodes that it may take.
-N_POINTS, MOST_NODES = (5, 7, 9, 15, 25), 100_000
+N_POINTS, MOST_NODES = (5, 7, 9, 15, 25), 250_000
 #: Relative step of the differences for crossed factors.
 STEP = 1e-3
 

@@ -101,3 +101,20 @@ def test_the_long_check_refuses_crossed_factors_in_its_own_words():
         ValueError, match="laplace_error compares with quadrature, which there is not"
     ):
         laplace_error(model, frame)
+
+
+def test_shift_of_long_groups_with_large_slopes_is_that_of_the_refit():
+    """The integrand is far from normal though groups are long: five points would see a third of it."""
+    random = np.random.RandomState(45)
+    g, x = np.repeat(np.arange(100), 30), random.normal(size=3000)
+    b = random.normal(size=(2, 100))
+    eta = -0.5 + 0.4 * x + 5.0 * b[0, g] + 3.5 * b[1, g] * x
+    frame = pd.DataFrame({"x": x, "g": g, "y": random.uniform(size=3000) < 1 / (1 + np.exp(-eta))})
+    formula = "y ~ x + (x | g)"
+    model = MixedLogisticClassifier(formula).fit(frame)
+    better = MixedLogisticClassifier(formula, n_agq=15).fit(frame)
+    check = model.convergence_.laplace_error
+    term, other = model.result_.terms[0], better.result_.terms[0]
+    sds, others = (np.sqrt(np.diag(t.covariance)) for t in (term, other))
+    moved = np.abs(others - sds) / term.std_error_sd
+    assert check.shift == pytest.approx(moved.max(), rel=0.25)
