@@ -172,7 +172,9 @@ class JointModeObjective(ModeBased):
 def _factorise(A: np.ndarray):
     """Cholesky factor of A, with a little added to the diagonal where it is not definite."""
     diagonal = np.diag_indices_from(A)
-    size = np.maximum(np.abs(A[diagonal]), 1e-300)
+    size = np.abs(A[diagonal])
+    if not (size > 1e-290).all():
+        raise ModeError("the information of the coefficients is zero to the last digit")
     for ridge in (0.0, 1e-10, 1e-7, 1e-4, 1e-1, 1.0, 10.0):
         B = A.copy()
         B[diagonal] += ridge * size

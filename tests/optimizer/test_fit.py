@@ -119,3 +119,16 @@ def test_offsets_where_no_row_is_concave():
     offset = [20.41963098, -38.79894982, -7.14081551, 12.44821282]
     model = MixedLogisticClassifier("y ~ 0 + x + z + (1 | g)", link="cauchit")
     assert np.isfinite(model.fit(frame, offset=offset).predict_proba(frame, offset=offset)).all()
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("seed", [0, 2, 5])
+def test_offsets_that_leave_no_information_on_the_intercept(seed):
+    """Under cloglog rows of e^60 stand beside the others, and what is left of X'WX is zero."""
+    random = np.random.RandomState(seed)
+    offset = random.normal(size=12) * 30.0
+    frame = pd.DataFrame({"g": np.arange(12) % 3, "yes": random.randint(0, 5, 12)})
+    frame["no"] = random.randint(1, 20, 12)
+    model = MixedLogisticClassifier("cbind(yes, no) ~ 1 + (1 | g)", link="cloglog", n_agq=5)
+    assert np.isfinite(model.fit(frame, offset=offset).log_likelihood_)
