@@ -13,6 +13,12 @@ __all__ = ["BASE_MODE_TOL", "difference_hessian", "is_one_sided"]
 STEP = 2e-4
 #: Modes follow their tangent from the centre, so that their error is even in the step and cancels.
 MODE_TOL = 1e-10
+#: Step of one-sided differences, whose error is of its order.
+ONE_SIDED_STEP = 1e-5
+#: Difference of an approximate gradient from the exact one, against the curvature times the parameter
+#: (or one, on the scale of the predictor), up to which approximate curvature is taken: about its relative
+#: error, and twice that of a standard error.
+APPROXIMATE_SHARE = 1e-4
 #: Modes of one-sided differences: at the centre all but exact, beside it in error by the square of
 #: the step, which is short.
 BASE_MODE_TOL = 1e-18
@@ -57,18 +63,37 @@ def difference_hessian(objective) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _one_sided(objective: LaplaceObjective) -> tuple[np.ndarray, np.ndarray]:
+    """By the structure's approximation, where it has one, but for rows that it is not good enough for."""
     phi = np.array(objective.state.phi)
     if objective.state.decrement > BASE_MODE_TOL:
         objective.evaluate(phi, BASE_MODE_TOL)
-    base, step = objective.latest, objective.structure.difference_step
+    base = objective.latest.gradient
     tangent = objective.tangent = _tangent(objective)
-    H = np.empty((phi.shape[0], phi.shape[0]))
+    H = np.zeros((phi.shape[0], phi.shape[0]))
+    exact = np.ones(phi.shape[0], dtype=bool)
     with objective.staying():
-        for i in range(phi.shape[0]):
-            beside = phi.copy()
-            beside[i] += step
-            H[i] = (objective.evaluate(beside, MODE_TOL).gradient - base.gradient) / step
-    return 0.5 * (H + H.T), tangent
+        if objective.structure.approximates:
+            with objective.structure.approximately():
+                near = objective.evaluate(phi, MODE_TOL).gradient
+                _fill_rows(objective, phi, near, exact, H)
+            size = np.ones_like(phi)
+            size[objective.problem.p :] = np.abs(phi[objective.problem.p :])
+            exact = np.abs(base - near) > APPROXIMATE_SHARE * size * np.abs(np.diag(H))
+        _fill_rows(objective, phi, base, exact, H)
+    lower = 0.5 * (H + H.T)
+    # an exact row is worth more than an approximate column
+    mixed = exact[:, None] != exact
+    return np.where(mixed, np.where(exact[:, None], H, H.T), lower), tangent
+
+
+def _fill_rows(
+    objective, phi: np.ndarray, base: np.ndarray, rows: np.ndarray, H: np.ndarray
+) -> None:
+    """Rows of the Hessian by one-sided differences from the gradient `base` at phi."""
+    for i in np.flatnonzero(rows):
+        beside = phi.copy()
+        beside[i] += ONE_SIDED_STEP
+        H[i] = (objective.evaluate(beside, MODE_TOL).gradient - base) / ONE_SIDED_STEP
 
 
 def _tangent(objective) -> np.ndarray:

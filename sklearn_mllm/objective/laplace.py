@@ -28,8 +28,10 @@ LARGEST_MOVE = 1.0
 MAX_MODE_STEPS = 200
 #: Log-likelihood so low that products of its derivatives may overflow: as good as not finite.
 LOWEST = -1e100
-#: Squared Newton decrement from which modes are finished by exact factorisations, where these are dear.
-NEAR_MODE = 1e-3
+#: Share of a squared Newton decrement that a rough step leaves, about.
+ROUGH_REST = 1e-5
+#: Step in the parameters up to which modes are where their tangent leads.
+NEAR_POINT = 1e-3
 
 
 class ModeError(ArithmeticError):
@@ -127,6 +129,12 @@ class LaplaceObjective:
         # along a curve that bends much a straight line leads nowhere
         return self.u if np.abs(move).max(initial=0.0) > LARGEST_MOVE else self.u + move
 
+    def _follows_closely(self, phi: np.ndarray) -> bool:
+        """Whether `phi` is so near the last point that the modes' tangent leaves next to nothing."""
+        if self.tangent is None or self._u_phi is None:
+            return False
+        return float(np.abs(phi - self._u_phi).max(initial=0.0)) < NEAR_POINT
+
     def _moved_modes(self, direction: np.ndarray) -> np.ndarray:
         """Derivative of the modes along one direction: two passes over the rows and one solve."""
         state, structure = self.state, self.structure
@@ -157,7 +165,7 @@ class LaplaceObjective:
         step: np.ndarray | None = None
         slope: np.ndarray | None = None
         reached = -np.inf
-        far = structure.dear
+        far = structure.dear and not self._follows_closely(phi)
         for _ in range(MAX_MODE_STEPS):
             self.n_mode_steps += 1
             eta = structure.predictor(structure.scale(matrices, u), eta0, self._eta)
@@ -197,10 +205,11 @@ class LaplaceObjective:
                 # a rough step is enough from afar, and tells whether this is near
                 rough = structure.rough(np.maximum(W, 0.0), matrices).solve(g)
                 slope = structure.independent_sums(g * rough)
-                far = float(slope.sum()) > NEAR_MODE
-                if far:
+                decrement = float(slope.sum())
+                if decrement > tol:
                     step = rough
                     u = u + step
+                    far = max(ROUGH_REST * decrement, decrement * decrement) > tol
                     continue
             factorization = structure.factorize(W, matrices)
             if not factorization.definite:

@@ -78,6 +78,7 @@ def ascend(
     penalty: Callable | None = None,
     progress: Callable | None = None,
     trusted: bool = False,
+    near: bool = False,
 ) -> Maximum:
     """`maximize` on one objective; its Hessian also serves to predict the modes."""
     evaluate = objective.evaluate
@@ -117,6 +118,8 @@ def ascend(
         tight_tol=BASE_MODE_TOL if one_sided else TIGHT_MODE_TOL,
         dear=dear,
         trusted=trusted,
+        near=near,
+        loose=objective.structure.approximating,
         pivots=objective.problem.p + np.flatnonzero(objective.layout.diagonal),
     )
     if maximum.tangent is None and trusted and isinstance(objective, LaplaceObjective):
@@ -318,10 +321,7 @@ class FarOut(Exception):
 
 
 def _search_by_approximation(objective, start, negative_hessian, settings: dict, progress):
-    """The search by the structure's approximation; then an exact evaluation there, or a few.
-
-    The curvature is the approximation's.
-    """
+    """The search by the structure's approximation; then the last steps by exact evaluations."""
     p = objective.problem.p
 
     def near(objective, step: int, phi: np.ndarray, value: float, gain: float) -> None:
@@ -340,7 +340,7 @@ def _search_by_approximation(objective, start, negative_hessian, settings: dict,
     objective.u, objective.tangent = first.modes, None
     last = ascend(
         objective, first.phi, free, -first.hessian,
-        progress=progress, trusted=first.finished, **settings,
+        progress=progress, near=first.finished, **settings,
     )  # fmt: skip
     return replace(last, n_steps=first.n_steps + last.n_steps), free
 

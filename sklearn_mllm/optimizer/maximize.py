@@ -122,6 +122,8 @@ def maximize(
     tight_tol: float = TIGHT_MODE_TOL,
     dear: bool = False,
     trusted: bool = False,
+    near: bool = False,
+    loose: bool = False,
     pivots: Sequence[int] = (),
 ) -> Maximum:
     """Climb from `start` until the expected further gain is below `tol`.
@@ -150,6 +152,10 @@ def maximize(
         without one.
     trusted : bool
         Whether `negative_hessian` is as good as exact near `start`.
+    near : bool
+        Whether `start` is so good that a Hessian may be taken there.
+    loose : bool
+        Whether to stop where the exact Hessian would be taken; the one given back is then a guess.
     pivots : sequence of int
         Parameters in which the likelihood is even.
     """
@@ -157,7 +163,8 @@ def maximize(
     block = np.ix_(index, index)
     phi = np.array(start, dtype=float)
     try:
-        current = evaluate(phi, TIGHT_MODE_TOL if trusted else START_MODE_TOL)
+        start_tol = TIGHT_MODE_TOL if trusted else START_MODE_TOL
+        current = evaluate(phi, tight_tol if near else start_tol)
     except ModeError as error:
         raise NotFinite(str(error)) from error
     if not np.isfinite(current.value):
@@ -169,7 +176,7 @@ def maximize(
     if fresh:
         H = -A
     trust = TRUSTED_GAIN if fresh else None
-    finished = at_tight = False
+    finished, at_tight = False, near
     taken_at = None
     n_steps = n_idle = n_close = n_quasi = 0
     hand_over = CHEAP_QUASI_TOL if cheap_hessian else DEAR_QUASI_TOL if dear else QUASI_TOL
@@ -183,8 +190,9 @@ def maximize(
         if progress is not None:
             progress(n_steps, phi, current.value, gain)
         if gain < (tol if fresh else hand_over):
-            if fresh:
+            if fresh or loose:
                 finished = True
+                H = H if fresh else -A
                 break
             if not at_tight:
                 current = _settled(evaluate, phi, start, tight_tol)
@@ -205,8 +213,8 @@ def maximize(
             A = None
             continue
         # a point that may serve for the Hessian is evaluated once, well enough
-        near = dear and not fresh and gain < NEARLY_THERE
-        mode_tol = tight_tol if near else _mode_tol(gain, tight_tol < TIGHT_MODE_TOL)
+        closing = dear and not fresh and gain < NEARLY_THERE
+        mode_tol = tight_tol if closing else _mode_tol(gain, tight_tol < TIGHT_MODE_TOL)
         accepted = _climb(evaluate, current, step, gain, min(1.0, cap(phi, step)), mode_tol)
         if accepted is None:
             current = _settled(evaluate, phi, start, tight_tol)
@@ -231,8 +239,8 @@ def maximize(
             n_quasi += 1
             n_close += gain < CLOSE_GAIN
             fresh = fresh and gain < (hand_over if trust is None else trust)
-        phi, current, at_tight = accepted.phi, accepted, near
-    if not fresh:
+        phi, current, at_tight = accepted.phi, accepted, closing
+    if not fresh and not (loose and finished):
         current = _settled(evaluate, phi, start, tight_tol)
         phi = current.phi
         H, tangent = hessian()

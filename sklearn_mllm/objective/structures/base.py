@@ -58,10 +58,9 @@ class Structure(ABC):
     """
 
     dear = False
-    #: whether `approximately` pays
+    #: whether `approximately` pays, and whether it is on
     approximates = False
-    #: step of one-sided differences of the gradient: solutions are exact to rounding
-    difference_step = 1e-5
+    approximating = False
 
     def __init__(self, problem: Problem, workers: Workers) -> None:
         self.problem = problem
@@ -103,7 +102,10 @@ class Structure(ABC):
         return self.factorize(W, matrices)
 
     def approximately(self) -> AbstractContextManager:
-        """Inside, `factorize` gives a much cheaper approximation where `approximates`."""
+        """Inside, `factorize` gives a much cheaper approximation where `approximates`.
+
+        Its solutions are exact; log|H| and the parts of the inverse are not.
+        """
         return nullcontext()
 
     @abstractmethod

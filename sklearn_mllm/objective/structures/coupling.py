@@ -49,13 +49,14 @@ class CouplingPattern:
         self.dense_gram = self.dense_gram or self.dense
         self.seconds = 0.5 * all_met / DENSE_RATE if self.dense_gram else met / PRODUCT_RATE
         self.seconds += all_met / DENSE_RATE if self.dense else met / GATHER_RATE
+        places = rows * q1 + columns
         if self.dense_gram:
-            self.flat = rows * q1 + columns
+            self.flat = places
         if self.dense:
             return
-        order = np.lexsort((columns, rows))
-        self.order = None if bool((order[1:] > order[:-1]).all()) else order
-        self.indices = columns[order].astype(np.int32)
+        self.order = None if bool((places[1:] > places[:-1]).all()) else np.argsort(places)
+        ordered = columns if self.order is None else columns[self.order]
+        self.indices = ordered.astype(np.int32)
         self.indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
         self.counts = counts
         self.sizes = np.unique(counts[counts > 0])

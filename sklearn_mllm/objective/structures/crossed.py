@@ -17,7 +17,7 @@ from ...design.problem import Problem
 from ..rows import Workers
 from .base import Factorization, Structure
 from .coupling import DENSE_RATE, CouplingPattern
-from .iterative import IterativeFactorization, Probes
+from .iterative import ROUGH_TOL, IterativeFactorization, Probes
 from .pair_table import PairTable
 from .schur import SchurFactorization
 
@@ -25,8 +25,8 @@ __all__ = ["Crossed"]
 
 #: Order of the Schur complement from which BLAS gains by threads.
 THREADED_ORDER = 1000
-#: Seconds that probes take for each entry of the coupling.
-PROBING_SECONDS = 4.5e-7
+#: Seconds that an evaluation without the Schur complement takes for each entry of the coupling.
+APPROXIMATE_SECONDS = 1e-7
 #: Seconds an evaluation, by a rough count, and bytes beyond which the Schur complement is not formed.
 DIRECT_SECONDS, DIRECT_BYTES = 10.0, 2.5e9
 
@@ -56,34 +56,25 @@ class Crossed(Structure):
         self.offsets = [s.start - self.q0 for s in self.slices]
         self.pattern = CouplingPattern(*self._places(), (self.q0, self.q1))
         seconds = self.pattern.seconds + float(self.q1) ** 3 / DENSE_RATE
-        probing = self.pattern.entries * PROBING_SECONDS
         if iterative is None:
             iterative = seconds > DIRECT_SECONDS or 24.0 * self.q1**2 > DIRECT_BYTES
-        self.approximates = not iterative and probing < 0.8 * seconds and seconds > 4e-3
         self.dear = iterative or seconds > max(4e-3, 5e-8 * problem.n)
-        self.probes: Probes | None = None
-        if iterative:
-            self._use_probes()
+        approximate = self.pattern.entries * APPROXIMATE_SECONDS
+        self.approximates = self.dear and not iterative and approximate < 0.5 * seconds
+        self.probes = Probes(self.q1) if iterative else Probes(self.q1, 0)
+        self.iterative = iterative
         # more threads than cores that are free make BLAS slower, and much: as many as were asked for
         self.blas_threads = workers.n_threads if self.q1 >= THREADED_ORDER else 1
         workers.limits_blas = self.blas_threads > 1
         self._buffer = np.empty(problem.n)
 
-    def _use_probes(self) -> None:
-        self.probes = Probes(self.q1)
-        self.difference_step = 1e-4
-
     @contextmanager
     def approximately(self) -> Iterator[None]:
-        if not self.approximates:
-            yield
-            return
-        exact_step = self.difference_step
-        self._use_probes()
+        before, self.approximating = self.approximating, self.approximates
         try:
             yield
         finally:
-            self.probes, self.difference_step = None, exact_step
+            self.approximating = before
 
     def _places(self) -> tuple[np.ndarray, np.ndarray]:
         """Rows and columns of the coupling (q0, q1), in the order that factorize makes them."""
@@ -169,12 +160,12 @@ class Crossed(Structure):
         return out
 
     def factorize(self, W: np.ndarray, matrices: list[np.ndarray]) -> Factorization:
-        if self.probes is not None:
+        if self.iterative or self.approximating:
             return IterativeFactorization(self, W, matrices, self.probes)
         return SchurFactorization(self, W, matrices)
 
     def rough(self, W: np.ndarray, matrices: list[np.ndarray]) -> Factorization:
-        return IterativeFactorization(self, W, matrices, None)
+        return IterativeFactorization(self, W, matrices, None, ROUGH_TOL)
 
     def independent_sums(self, v: np.ndarray) -> np.ndarray:
         return np.array([v.sum()])

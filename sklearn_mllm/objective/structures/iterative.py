@@ -4,15 +4,19 @@ S is scaled by the Cholesky factors E E' = D of its own diagonal blocks, T = E^-
 zero on them. Systems in T are solved by conjugate gradients, which meet S through sparse products alone;
 that is preconditioned conjugate gradients on H, as with the symmetric Gauss-Seidel preconditioner.
 
-For probes z of independent signs, E z'f(T)z = tr f(T). The coefficients of conjugate gradients started
-at z are those of Lanczos, whose Gauss quadrature gives z' log(T) z (Ubaru, Chen & Saad 2017, SIAM J.
-Matrix Anal. Appl. 38; for mixed models Kündig & Sigrist 2025, J. Comput. Graph. Stat.), and with
-y = T^-1 z
+Most of what T differs from I by lies in a few directions: a constant added to all effects of one factor
+is nearly undone by taking it from those of another. V (q1, r) holds these directions, orthonormal, made
+better by a few power steps. In what is left of the space, probes z = (I - V V') e / sqrt(t), with t
+vectors e of independent signs, have E sum z'f(T)z = tr f(T). The coefficients of conjugate gradients
+started at z are those of Lanczos, whose Gauss quadrature gives z' log(T) z (Ubaru, Chen & Saad 2017,
+SIAM J. Matrix Anal. Appl. 38; for mixed models Kündig & Sigrist 2025, J. Comput. Graph. Stat.). Over
+the columns z of V and of the probes, with y = T^-1 z,
 
-    log|T| ~ mean of z' log(T) z + z'N z,        T^-1 ~ I + mean of (y - z) z'
+    log|T| ~ sum of z' log(T) z + z'N z,        T^-1 ~ I + sum of (y - z) z' - bdiag(N z z')
 
-where z'N z, of mean zero, and the exact first term take most of the noise away. The same probes serve at
-all parameters, so that the likelihood stays a smooth function of them.
+where what is known of N = I - T, its diagonal blocks of zeros, takes most of the noise away. The same
+probes serve at all parameters, so that the likelihood stays a smooth function of them. With none, t = 0,
+the directions alone make a good approximation.
 """
 
 from __future__ import annotations
@@ -24,19 +28,22 @@ import numpy as np
 from .. import blocks as bl
 from .elimination import Elimination
 
-__all__ = ["IterativeFactorization", "Probes"]
+__all__ = ["ROUGH_TOL", "IterativeFactorization", "Probes"]
 
 #: Probes, and the seed of their signs.
 N_PROBES, SEED = 50, 20250131
+#: Power steps on the leading directions.
+POWER_STEPS = 2
 #: Right-hand sides worked on together, so that what they touch stays in cache.
 CHUNK = 8
-#: Residuals, against the right-hand side, at which conjugate gradients stop.
+#: Residuals, against the right-hand side, at which conjugate gradients stop: by default, and where a rough
+#: solution does.
 SOLVE_TOL, ROUGH_TOL = 1e-10, 1e-3
 MAX_STEPS = 1000
 
 
 class Probes:
-    """Fixed random signs, shape (q1, number)."""
+    """Fixed random signs, shape (q1, number); the number may be zero."""
 
     def __init__(self, q1: int, number: int = N_PROBES) -> None:
         generator = np.random.default_rng(SEED)
@@ -44,9 +51,9 @@ class Probes:
 
 
 class IterativeFactorization(Elimination):
-    """H by conjugate gradients; log|H| and the parts of its inverse by probes.
+    """H by conjugate gradients; log|H| and the parts of its inverse by directions and probes.
 
-    Without probes, solutions are rough and the rest takes T for the identity.
+    With `probes` None, log|H| and the parts of the inverse take T for the identity.
 
     Attributes
     ----------
@@ -54,11 +61,13 @@ class IterativeFactorization(Elimination):
         Standard error of `logdet`.
     """
 
-    def __init__(self, structure, W: np.ndarray, matrices: list[np.ndarray], probes) -> None:
+    def __init__(
+        self, structure, W: np.ndarray, matrices: list[np.ndarray], probes, tol: float = SOLVE_TOL
+    ) -> None:
         super().__init__(structure, W, matrices)
         s = structure
         self.probes = probes
-        self.tol = ROUGH_TOL if probes is None else SOLVE_TOL
+        self.tol = tol
         self.logdet_error = 0.0
         self.E, self.own = {}, {}
         scaled = []
@@ -84,6 +93,8 @@ class IterativeFactorization(Elimination):
                 at = np.take(self.E[g], table.second, axis=2)
                 cross.append(bl.solve_lower(at, block.swapaxes(0, 1)).swapaxes(0, 1))
         self._cross = s.cross_matrix(cross)
+        self._diagonal: dict[int, np.ndarray] = {}
+        self._columns: np.ndarray | None = None
         self._moved: np.ndarray | None = None
         if probes is not None and self.definite:
             self._probe()
@@ -114,23 +125,45 @@ class IterativeFactorization(Elimination):
         y = np.empty_like(right)
         for a in range(0, right.shape[1], CHUNK):
             columns = np.ascontiguousarray(right[:, a : a + CHUNK])
-            y[:, a : a + CHUNK] = conjugate_gradients(self.apply, columns, self.tol)[0]
+            y[:, a : a + CHUNK], _, _, _ = conjugate_gradients(self.apply, columns, self.tol)
         return self._scale(y, True), half - self.B.dot(y)
 
     def _probe(self) -> None:
-        """log|T|, and (T^-1 - I) z of every probe."""
-        signs = self.probes.signs
-        q1, number = signs.shape
-        self._moved = np.empty_like(signs)
-        logs = np.empty(number)
-        for a in range(0, number, CHUNK):
-            z = np.ascontiguousarray(signs[:, a : a + CHUNK])
-            y, alphas, betas = conjugate_gradients(self.apply, z, self.tol)
+        """log|T|, and (T^-1 - I) z of every direction and probe."""
+        signs, V = self.probes.signs, self._leading()
+        number = signs.shape[1]
+        probes = signs - V @ (V.T @ signs)
+        probes /= np.sqrt(max(number, 1))
+        self._columns = columns = np.hstack([V, probes])
+        self._moved, pulled = np.empty_like(columns), np.empty_like(columns)
+        logs = np.einsum("ij,ij->j", columns, columns)
+        for a in range(0, columns.shape[1], CHUNK):
+            z = np.ascontiguousarray(columns[:, a : a + CHUNK])
+            y, image, alphas, betas = conjugate_gradients(self.apply, z, self.tol)
             self._moved[:, a : a + CHUNK] = y - z
-            # z'N z = q - z'T z, and z'T z = q / alpha_0
-            logs[a : a + CHUNK] = q1 * (_log_quadrature(alphas, betas) + 1.0 - 1.0 / alphas[0])
-        self.logdet += float(logs.mean())
-        self.logdet_error = float(logs.std(ddof=1)) / np.sqrt(number)
+            pulled[:, a : a + CHUNK] = z - image
+            # z'N z = z'z - z'T z, and z'T z = z'z / alpha_0
+            logs[a : a + CHUNK] *= _log_quadrature(alphas, betas) + 1.0 - 1.0 / alphas[0]
+        for f in self.E:
+            own = np.einsum("ijt,hjt->ihj", self._part(pulled, f), self._part(columns, f))
+            self._diagonal[f] = np.eye(own.shape[0])[:, :, None] - 0.5 * (own + own.swapaxes(0, 1))
+        self.logdet += float(logs.sum())
+        if number:
+            self.logdet_error = float(logs[V.shape[1] :].std(ddof=1)) * np.sqrt(number)
+
+    def _leading(self) -> np.ndarray:
+        """Directions of a constant added to one effect of one factor, after power steps; (q1, r)."""
+        s = self.structure
+        V = np.zeros((s.q1, sum(k for k, _ in s.shapes[1:])))
+        at = 0
+        for f, E in self.E.items():
+            for row in E:
+                self._part(V, f)[:, :, at] = row
+                at += 1
+        for _ in range(POWER_STEPS):
+            V = np.linalg.qr(V)[0]
+            V = V - self.apply(V)
+        return np.linalg.qr(V)[0]
 
     def _products_on_pairs(self) -> list[np.ndarray]:
         s = self.structure
@@ -141,8 +174,11 @@ class IterativeFactorization(Elimination):
             table = s.pairs[0, f]
             if spread is not None:
                 rows = spread.reshape(*s.shapes[0], -1)
-                columns = self._part(self.probes.signs, f)
-                product = B + _pair_means(rows, columns, table.first, table.second)
+                columns = self._part(self._columns, f)
+                own = np.take(self._diagonal[f], table.second, axis=2)
+                product = np.einsum("ijp,jhp->ihp", B, own) + _pair_sums(
+                    rows, columns, table.first, table.second
+                )
             # ... E^-1 from the right: E' x' = product'
             at = np.take(self.E[f], table.second, axis=2)
             solved = bl.solve_lower(at, product.swapaxes(0, 1), transposed=True)
@@ -150,12 +186,12 @@ class IterativeFactorization(Elimination):
         return out
 
     def _inverse_between(self, f: int, g: int, first, second, start) -> np.ndarray:
-        """E'^-1 (start + mean of (y - z) z') E^-1 at levels `first` of f and `second` of g."""
+        """E'^-1 (start + sum of (y - z) z') E^-1 at levels `first` of f and `second` of g."""
         block = start
         if self._moved is not None:
-            signs = self.probes.signs
-            one = _pair_means(self._part(self._moved, f), self._part(signs, g), first, second)
-            other = _pair_means(self._part(signs, f), self._part(self._moved, g), first, second)
+            columns, moved = self._columns, self._moved
+            one = _pair_sums(self._part(moved, f), self._part(columns, g), first, second)
+            other = _pair_sums(self._part(columns, f), self._part(moved, g), first, second)
             block = block + 0.5 * (one + other)
         half = bl.solve_lower(np.take(self.E[f], first, axis=2), block, transposed=True)
         at = np.take(self.E[g], second, axis=2)
@@ -171,7 +207,7 @@ class IterativeFactorization(Elimination):
         k, J = self.structure.shapes[f]
         levels = np.arange(J)
         eye = np.broadcast_to(np.eye(k)[:, :, None], (k, k, J))
-        return self._inverse_between(f, f, levels, levels, eye)
+        return self._inverse_between(f, f, levels, levels, self._diagonal.get(f, eye))
 
     def _border_pairs(self, f: int, g: int) -> np.ndarray:
         table = self.structure.pairs[f, g]
@@ -181,12 +217,13 @@ class IterativeFactorization(Elimination):
 
 def conjugate_gradients(
     apply: Callable[[np.ndarray], np.ndarray], rhs: np.ndarray, tol: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Solve T x = rhs for each column of rhs (q, r), T symmetric positive definite.
 
     Returns
     -------
-    x : ndarray of shape (q, r)
+    x, image : ndarray of shape (q, r)
+        The solution, and T rhs.
     alphas, betas : ndarray of shape (steps, r)
         Step lengths, and ratios of squared residuals; zero for columns that were done before.
     """
@@ -195,12 +232,15 @@ def conjugate_gradients(
     direction = rhs.copy()
     size = np.einsum("ij,ij->j", residual, residual)
     goal = tol * tol * size
+    first = np.zeros_like(rhs)
     alphas, betas = [], []
     for _ in range(MAX_STEPS):
         active = size > goal
         if not active.any():
             break
         image = apply(direction)
+        if not alphas:
+            first = image.copy()
         curvature = np.einsum("ij,ij->j", direction, image)
         alpha = np.where(
             active & (curvature > 0.0), size / np.where(curvature > 0.0, curvature, 1.0), 0.0
@@ -218,7 +258,7 @@ def conjugate_gradients(
         alphas.append(alpha)
         betas.append(beta)
     shape = (len(alphas), rhs.shape[1])
-    return x, np.array(alphas).reshape(shape), np.array(betas).reshape(shape)
+    return x, first, np.array(alphas).reshape(shape), np.array(betas).reshape(shape)
 
 
 def _log_quadrature(alphas: np.ndarray, betas: np.ndarray) -> np.ndarray:
@@ -239,8 +279,8 @@ def _log_quadrature(alphas: np.ndarray, betas: np.ndarray) -> np.ndarray:
     return np.einsum("rk,rk->r", vectors[:, 0, :] ** 2, np.log(np.maximum(values, 1e-300)))
 
 
-def _pair_means(a: np.ndarray, b: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """mean over probes of a_first b_second' for a (k, J, t) and b (l, J', t): shape (k, l, P)."""
+def _pair_sums(a: np.ndarray, b: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Sum over columns of a_first b_second' for a (k, J, t) and b (l, J', t): shape (k, l, P)."""
     k, l, t = a.shape[0], b.shape[0], a.shape[2]
     out = np.empty((k, l, first.shape[0]))
     step = max(1, 400_000 // t)
@@ -250,7 +290,7 @@ def _pair_means(a: np.ndarray, b: np.ndarray, first: np.ndarray, second: np.ndar
             left = a[i][first[at]]
             for j in range(l):
                 out[i, j, at] = np.einsum("pt,pt->p", left, b[j][second[at]])
-    return out / t
+    return out
 
 
 def _sums_of_squares(B: np.ndarray, levels: np.ndarray, n_levels: int) -> np.ndarray:
