@@ -44,8 +44,7 @@ CLOSE_STEPS, LONG_CLIMB = 3, 25
 #: so fast that the Hessian is taken again after the last step.
 RIDGE = 0.01
 #: The same where that step moved a pivot by more than this share: the likelihood is even in it, and next
-#: to zero its curvature changes on the scale of the pivot itself (of this size at least: less matters
-#: little).
+#: to zero its curvature changes on the scale of the pivot itself (of this size at least).
 PIVOT_MOVE, PIVOT_SIZE = 1e-3, 0.1
 #: Rise in log-likelihood that counts as none, four steps in a row.
 IDLE_RISE = 1e-7
