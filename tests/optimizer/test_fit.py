@@ -71,10 +71,10 @@ def test_an_approximation_is_left_where_variances_run_far_out(monkeypatch):
         original(self, problem, workers, False)
         self.approximates = True
 
-    def noted(structure, W, matrices, probes):
+    def noted(structure, W, matrices, probes, *tol):
         if probes is not None:
             largest.append(max(float(np.abs(m).max()) for m in matrices))
-        return factorization(structure, W, matrices, probes)
+        return factorization(structure, W, matrices, probes, *tol)
 
     monkeypatch.setattr(Crossed, "__init__", constructor)
     monkeypatch.setattr(crossed, "IterativeFactorization", noted)
