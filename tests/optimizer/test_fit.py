@@ -56,6 +56,32 @@ def test_an_approximation_that_fails_leaves_the_exact_search(monkeypatch):
     np.testing.assert_allclose(found.log_likelihood_, expected.log_likelihood_, rtol=1e-10)
 
 
+def test_the_curvature_of_probes_is_that_at_the_estimate(monkeypatch):
+    """Not that at the probes' own maximum, which is a few per mille of a variance away."""
+    generator = np.random.default_rng(7)
+    frame = pd.DataFrame(
+        {
+            "x": generator.normal(size=500),
+            "g": generator.integers(0, 150, 500),
+            "h": generator.integers(0, 60, 500),
+        }
+    )
+    eta = 0.7 * frame["x"] - 0.5 + 3.0 * generator.normal(size=150)[frame["g"]]
+    eta += 1.5 * generator.normal(size=60)[frame["h"]]
+    frame["y"] = (generator.random(500) < 1 / (1 + np.exp(-eta))).astype(int)
+    formula = "y ~ x + (1 | g) + (1 | h)"
+    expected = MixedLogisticClassifier(formula).fit(frame).fixed_effects_["std_error"]
+    original = Crossed.__init__
+
+    def constructor(self, problem, workers, iterative=None):
+        original(self, problem, workers, False)
+        self.approximates = self.dear = True
+
+    monkeypatch.setattr(Crossed, "__init__", constructor)
+    found = MixedLogisticClassifier(formula).fit(frame).fixed_effects_["std_error"]
+    np.testing.assert_allclose(found, expected, rtol=3e-4)
+
+
 def test_an_approximation_is_left_where_variances_run_far_out(monkeypatch):
     """There conjugate gradients take long and probes are noisy: the search goes on exactly."""
     frame = rows(160)
