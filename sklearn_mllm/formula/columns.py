@@ -170,7 +170,7 @@ def _factorized(values, name: str, grouping: bool) -> Coded:
     import pandas as pd
 
     try:
-        codes, levels = pd.factorize(getattr(values, "array", values))
+        codes, levels = pd.factorize(values)
     except TypeError as error:
         raise FormulaError(
             f"column {name!r} holds values that cannot be levels, such as lists: {error}"

@@ -114,7 +114,7 @@ def _theta_slopes(term: TermResult) -> np.ndarray:
             columns.append((moved + moved.T).ravel())
     half = term.root_tangent @ term.root.T
     slopes = (half + half.swapaxes(1, 2)).reshape(len(half), -1)
-    return np.linalg.lstsq(np.array(columns).T, slopes.T)[0]
+    return np.linalg.lstsq(np.array(columns).T, slopes.T, rcond=None)[0]
 
 
 def _in_order(precision: Precision, targets: list[int]) -> Precision:
