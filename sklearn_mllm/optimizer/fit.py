@@ -16,6 +16,7 @@ from ..objective.joint import JointModeObjective, joint_start
 from ..objective.laplace import Evaluation, LaplaceObjective, ModeError
 from ..objective.rows import blas_threads
 from ..objective.tangents import mode_tangents
+from .hills import SameHill, watch_for
 from .maximize import START_MODE_TOL, TIGHT_MODE_TOL, Maximum, NotFinite, maximize
 from .start import plain_fit, start_theta
 
@@ -79,8 +80,12 @@ def ascend(
     progress: Callable | None = None,
     trusted: bool = False,
     near: bool = False,
+    watch: Callable[[Evaluation], None] | None = None,
 ) -> Maximum:
-    """`maximize` on one objective; its Hessian also serves to predict the modes."""
+    """`maximize` on one objective; its Hessian also serves to predict the modes.
+
+    `watch` sees each evaluation and may end the ascent by an exception.
+    """
     evaluate = objective.evaluate
     if penalty is not None:
 
@@ -88,6 +93,14 @@ def ascend(
             plain = objective.evaluate(phi, mode_tol)
             value, gradient, _ = penalty(phi)
             return Evaluation(phi, plain.value + value, plain.gradient + gradient)
+
+    if watch is not None:
+        watched = evaluate
+
+        def evaluate(phi: np.ndarray, mode_tol: float) -> Evaluation:
+            found = watched(phi, mode_tol)
+            watch(found)
+            return found
 
     def take_hessian():
         H, tangent = objective_hessian(objective)
@@ -425,7 +438,7 @@ def _second_look(objective, start: np.ndarray, maximum: Maximum, free: np.ndarra
         everything = np.ones_like(free)
         try:
             other = ascend(
-                objective, phi, everything, A, progress=_watch(layout, best, p), **settings
+                objective, phi, everything, A, watch=watch_for(best, layout, p), **settings
             )
             other, other_free = _settle_boundary(objective, other, everything, settings)
         except (NotFinite, SameHill):
@@ -436,40 +449,6 @@ def _second_look(objective, start: np.ndarray, maximum: Maximum, free: np.ndarra
         best = replace(best, n_steps=steps)
     return_to(objective, best)
     return best, best_free
-
-
-class SameHill(Exception):
-    """A climb has come to the slope of a maximum that is known."""
-
-
-#: Log-likelihood below a maximum within which its quadratic is compared with the likelihood, and how
-#: well they must agree.
-HILL_DROP, HILL_ERROR = 0.5, 0.2
-
-
-def _watch(layout, known: Maximum, p: int) -> Callable:
-    """Progress of a climb that ends it where the quadratic about a known maximum tells its height."""
-
-    def watch(objective, step: int, phi: np.ndarray, value: float, gain: float) -> None:
-        drop = known.value - value
-        if not (known.finished and 0.0 <= drop < HILL_DROP):
-            return
-        move = _upright(layout, phi, p) - _upright(layout, known.phi, p)
-        expected = -0.5 * float(move @ known.hessian @ move)
-        if abs(drop - expected) < HILL_ERROR * drop + 1e-6:
-            raise SameHill
-
-    return watch
-
-
-def _upright(layout, phi: np.ndarray, p: int) -> np.ndarray:
-    """The same covariances with no pivot below zero."""
-    theta = phi[p:]
-    down = np.zeros((len(layout.terms), int(layout.col.max(initial=0)) + 1), dtype=bool)
-    pivots = np.flatnonzero(layout.diagonal)
-    down[layout.term_of[pivots], layout.col[pivots]] = theta[pivots] < 0.0
-    flipped = np.where(down[layout.term_of, layout.col], -theta, theta)
-    return np.concatenate([phi[:p], flipped])
 
 
 def rotate_to_zero(layout, phi: np.ndarray, p: int, t: int) -> tuple[np.ndarray, list[int]]:

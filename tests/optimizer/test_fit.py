@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.exceptions import ConvergenceWarning
 
 from sklearn_mllm import MixedLogisticClassifier
-from sklearn_mllm.objective.laplace import ModeError
+from sklearn_mllm.design.problem import Term
+from sklearn_mllm.objective.covariance import CovarianceLayout
+from sklearn_mllm.objective.laplace import Evaluation, ModeError
 from sklearn_mllm.objective.structures import crossed
 from sklearn_mllm.objective.structures.crossed import Crossed
+from sklearn_mllm.optimizer.hills import SameHill, watch_for
+from sklearn_mllm.optimizer.maximize import Maximum
 
 
 def rows(n=200):
@@ -158,3 +164,26 @@ def test_offsets_that_leave_no_information_on_the_intercept(seed):
     frame["no"] = random.randint(1, 20, 12)
     model = MixedLogisticClassifier("cbind(yes, no) ~ 1 + (1 | g)", link="cloglog", n_agq=5)
     assert np.isfinite(model.fit(frame, offset=offset).log_likelihood_)
+
+
+def test_a_known_hill_is_told_by_height_and_slope():
+    factors = (SimpleNamespace(size=2), SimpleNamespace(size=1))
+    layout = CovarianceLayout(
+        SimpleNamespace(factors=factors, terms=(Term(0, 0, 2), Term(1, 0, 1)))
+    )
+    A = np.diag([3.0, 5.0, 7.0, 11.0, 2.0, 4.0])
+    top = np.array([0.4, -0.3, 0.9, 0.2, 0.7, 0.0])
+    none = np.zeros(6)
+    known = Maximum(top, none, -20.0, -A, None, none, 0.0, 5, True)
+    watch = watch_for(known, layout, 2)
+    move = np.array([0.05, 0.1, -0.1, 0.02, 0.1, 0.05])
+    value = -20.0 - 0.5 * float(move @ A @ move)
+    with pytest.raises(SameHill):
+        watch(Evaluation(top + move, value, -A @ move))
+    # the first column of a factor may have the other sign
+    turned = np.array([1.0, 1.0, -1.0, -1.0, 1.0, 1.0])
+    with pytest.raises(SameHill):
+        watch(Evaluation(turned * (top + move), value, turned * (-A @ move)))
+    watch(Evaluation(top + move, value, A @ move))
+    watch(Evaluation(top + move, value + 0.05, -A @ move))
+    watch(Evaluation(top + move, -19.9, -A @ move))
