@@ -355,21 +355,9 @@ def _search_by_approximation(objective, start, negative_hessian, settings: dict,
         objective, first.phi, free, -first.hessian,
         progress=progress, near=first.finished, **settings,
     )  # fmt: skip
-    pivots = p + np.flatnonzero(objective.layout.diagonal)
-    size = np.maximum(np.abs(last.phi[pivots]), NEAR_ZERO)
-    moved = (np.abs(last.phi - first.phi)[pivots] > SAME_CURVATURE * size).any()
-    if moved and np.array_equal(last.hessian, first.hessian):
-        with objective.staying(), objective.structure.approximately():
-            objective.evaluate(last.phi, BASE_MODE_TOL)
-            H, _ = objective_hessian(objective)
-        penalty = settings["penalty"]
-        last = replace(last, hessian=H if penalty is None else H + penalty(last.phi)[2])
     return replace(last, n_steps=first.n_steps + last.n_steps), free
 
 
-#: Share of a standard deviation that the exact search may add to what probes have found before their
-#: curvature is taken again where it ended.
-SAME_CURVATURE = 5e-4
 #: Standard deviation (on the scale of the predictor) below which zero is tried.
 NEAR_ZERO = 0.05
 #: Move of a pivot to zero that leaves the Hessian as it is, but for the square of this.

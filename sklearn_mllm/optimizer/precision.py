@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..design.problem import Factor, Problem
+from ..objective.structures.pair_table import meeting
 from ..result.precision import Pairs, Precision
 
 __all__ = ["precision_of"]
@@ -51,27 +52,16 @@ def precision_of(
         diagonal.append(matrices[f].T @ sums @ matrices[f] + np.eye(factor.size))
         for g in range(f + 1, len(factors)):
             other = factors[g]
-            first, second, of_row = _meeting(codes[f], codes[g], factor.n_levels, other.n_levels)
+            first, second, of_row = meeting(codes[f], codes[g], factor.n_levels, other.n_levels)
             most -= first.shape[0]
             if most < 0:
                 return None
             sums = _sums(of_row, first.shape[0], W, factor, other)
-            pairs[f, g] = Pairs(first, second, matrices[f].T @ sums @ matrices[g])
+            pairs[f, g] = Pairs(
+                first.astype(np.int32), second.astype(np.int32), matrices[f].T @ sums @ matrices[g]
+            )
     roots = tuple(C @ L for C, L in zip(maps, matrices, strict=True))
     return Precision(roots, tuple(diagonal), pairs)
-
-
-def _meeting(a: np.ndarray, b: np.ndarray, Ja: int, Jb: int):
-    """Pairs of levels that occur in some row, and the pair of each row."""
-    keys = a.astype(np.int64) * Jb + b
-    if Ja * Jb <= max(8 * keys.shape[0], 1_000_000):
-        present = np.zeros(Ja * Jb, dtype=bool)
-        present[keys] = True
-        found = np.flatnonzero(present)
-        of_row = (np.cumsum(present) - 1)[keys]
-    else:
-        found, of_row = np.unique(keys, return_inverse=True)
-    return (found // Jb).astype(np.int32), (found % Jb).astype(np.int32), of_row
 
 
 def _sums(places: np.ndarray, size: int, W: np.ndarray, a: Factor, b: Factor) -> np.ndarray:

@@ -6,7 +6,36 @@ import numpy as np
 
 from ...design.problem import Factor
 
-__all__ = ["PairTable"]
+__all__ = ["PairTable", "meeting"]
+
+#: Possible pairs, for each row, up to which a table of all of them is quicker than a sort.
+TABLE_SHARE = 32
+
+
+def meeting(
+    a: np.ndarray, b: np.ndarray, n_a: int, n_b: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Levels of two factors that occur together, ascending by the first, and the pair of each row.
+
+    Parameters
+    ----------
+    a, b : ndarray of shape (n,), int
+        Level of each row, of n_a and n_b levels.
+
+    Returns
+    -------
+    first, second : ndarray of shape (P,)
+    of_row : ndarray of shape (n,)
+    """
+    keys = a.astype(np.int64) * n_b + b
+    if n_a * n_b <= TABLE_SHARE * keys.shape[0]:
+        present = np.zeros(n_a * n_b, dtype=bool)
+        present[keys] = True
+        pairs = np.flatnonzero(present)
+        of_row = (np.cumsum(present) - 1)[keys]
+    else:
+        pairs, of_row = np.unique(keys, return_inverse=True)
+    return pairs // n_b, pairs % n_b, of_row
 
 
 class PairTable:
@@ -21,17 +50,8 @@ class PairTable:
     """
 
     def __init__(self, a: Factor, b: Factor) -> None:
-        keys = a.codes.astype(np.int64) * b.n_levels + b.codes
-        size = a.n_levels * b.n_levels
-        if size <= max(8 * keys.shape[0], 1_000_000):
-            present = np.zeros(size, dtype=bool)
-            present[keys] = True
-            pairs = np.flatnonzero(present)
-            self.of_row = (np.cumsum(present) - 1)[keys]
-        else:
-            pairs, self.of_row = np.unique(keys, return_inverse=True)
-        self.first = (pairs // b.n_levels).astype(np.intp)
-        self.second = (pairs % b.n_levels).astype(np.intp)
+        found = meeting(a.codes, b.codes, a.n_levels, b.n_levels)
+        self.first, self.second, self.of_row = found
         self.Za, self.Zb = a.Z, b.Z
         self.ka, self.kb = a.size, b.size
 
