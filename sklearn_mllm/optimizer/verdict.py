@@ -70,8 +70,10 @@ def judge(
         )
     elif gain >= GAIN_LIMIT:
         message = (
-            f"the search stopped after {maximum.n_steps} steps with an expected further gain of "
-            f"{gain:.2g} in log-likelihood; raise max_iter, or take another link, n_agq or prior="
+            f"the search stopped after {maximum.n_steps} "
+            f"{'step' if maximum.n_steps == 1 else 'steps'} with an expected further gain of "
+            f"{gain:.2g} in log-likelihood; raise max_iter or lower tol, or take another link, n_agq "
+            "or prior="
         )
     elif twins:
         message = (
@@ -117,7 +119,8 @@ def _runaway(outcome: Outcome, names, terms, T) -> list[str]:
     problem = objective.problem
     p = T.shape[0]
     found: list[str] = []
-    step = maximum.step
+    # before the maximum, a step is long because the way is
+    step = maximum.step if maximum.gain < GAIN_LIMIT else np.zeros_like(maximum.step)
     direction = None
     if p and np.abs(step[:p]).max() > 1e-3 and np.abs(step[:p] @ problem.X).max() > RUNAWAY_STEP:
         direction = step[:p]

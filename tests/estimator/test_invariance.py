@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sklearn_mllm import MixedLogisticClassifier, icc, r2
-from sklearn_mllm.datasets import load_contraception
+from sklearn_mllm.datasets import load_cbpp, load_contraception
 
 FORMULA = "use ~ age + urban + ch + (1 + age | district)"
 
@@ -153,3 +153,61 @@ def test_spellings_of_a_formula(women):
     )
     written = MixedLogisticClassifier("use ~ age + urban + (1 | district)").fit(women)
     assert dot.log_likelihood_ == pytest.approx(written.log_likelihood_, abs=1e-9)
+
+
+def test_offsets_of_formula_and_argument_add_up(women):
+    """In the fit and in every prediction, also where rows are dropped."""
+    formula = "use ~ urban + (1 | district)"
+    holes = women.assign(age=women["age"].where(women.index % 7 > 0))
+    model = MixedLogisticClassifier(f"{formula} + offset(age)", missing="drop")
+    model.fit(holes.assign(age=0.02 * holes["age"]), offset=0.01 * women["age"])
+    plain = MixedLogisticClassifier(formula).fit(
+        holes.dropna(), offset=(0.03 * holes["age"]).dropna()
+    )
+    same(model, plain)
+    new = holes.assign(age=0.05 * holes["age"])
+    shift = np.linspace(-1.0, 2.0, len(women))
+    complete = holes["age"].notna().to_numpy()
+    total = 0.05 * holes["age"].to_numpy()[complete] + shift[complete]
+    expected = plain.predict_proba(holes.dropna(), offset=total)
+    ours = model.predict_proba(new, offset=shift)
+    assert np.isnan(ours[~complete]).all()
+    assert ours[complete] == pytest.approx(expected, abs=1e-6)
+    interval = model.predict_interval(new, offset=shift)["std_error"].to_numpy()[complete]
+    assert interval == pytest.approx(
+        plain.predict_interval(holes.dropna(), offset=total)["std_error"].to_numpy(), rel=1e-4
+    )
+
+
+def test_weights_of_counts():
+    """A weight of k on a row of counts is that row k times, and k times its counts but a constant."""
+    herds = load_cbpp().frame
+    formula = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
+    weights = 1 + np.arange(len(herds)) % 3
+    weighted = MixedLogisticClassifier(formula).fit(herds, sample_weight=weights)
+    repeated = herds.loc[np.repeat(herds.index, weights)]
+    same(weighted, MixedLogisticClassifier(formula).fit(repeated))
+    times = herds.assign(incidence=herds["incidence"] * weights, size=herds["size"] * weights)
+    multiplied = MixedLogisticClassifier(formula).fit(times)
+    assert weighted.fixed_effects_["estimate"].to_numpy() == pytest.approx(
+        multiplied.fixed_effects_["estimate"].to_numpy(), rel=1e-5
+    )
+
+
+@pytest.mark.parametrize("link", ["logit", "probit", "cloglog", "cauchit"])
+@pytest.mark.parametrize("prediction", ["conditional", "typical", "marginal"])
+def test_labels_are_the_likelier_class(women, link, prediction):
+    formula = "use ~ age + urban + ch + (1 | district)"
+    model = MixedLogisticClassifier(formula, link=link, prediction=prediction).fit(women)
+    event = model.predict_proba(women)[:, 1]
+    assert ((model.predict(women) == "Y") == (event > 0.5)).all()
+    assert 0.0 < np.mean(event > 0.5) < 1.0
+
+
+def test_score_is_weighted(women):
+    model = MixedLogisticClassifier("use ~ urban + (1 | district)").fit(women)
+    right = model.predict(women) == women["use"]
+    weights = np.random.default_rng(0).uniform(size=len(women))
+    assert model.score(women, women["use"]) == pytest.approx(right.mean())
+    expected = np.average(right, weights=weights)
+    assert model.score(women, women["use"], sample_weight=weights) == pytest.approx(expected)

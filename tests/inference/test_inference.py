@@ -231,3 +231,41 @@ def test_bootstrap_is_reproducible_and_near_wald(women, models):
 def test_bad_arguments(models, arguments, words):
     with pytest.raises(ValueError, match=words):
         confidence_intervals(models["m_05"], **arguments)
+
+
+def test_r2_of_random_slopes(women):
+    """Johnson (2014): the variance of z'b averaged over the rows, covariances included."""
+    model = MixedLogisticClassifier("use ~ age + urban + (1 + age | district)").fit(women)
+    S = model.random_covariances_["district"].to_numpy()
+    Z = np.column_stack([np.ones(len(women)), women["age"]])
+    between = np.einsum("na,ab,nb->n", Z, S, Z).mean()
+    eta = MixedLogisticClassifier(prediction="typical", formula=model.formula).fit(women)
+    fixed = eta.decision_function(women).var(ddof=1)
+    total = fixed + between + np.pi**2 / 3
+    assert r2(model).marginal == pytest.approx(fixed / total, rel=1e-9)
+    assert r2(model).conditional == pytest.approx((fixed + between) / total, rel=1e-9)
+    adjusted = between / (between + np.pi**2 / 3)
+    assert icc(model).loc["district", "adjusted"] == pytest.approx(adjusted, rel=1e-9)
+
+
+def test_the_level_of_bootstrap_intervals(women):
+    """Of the same replicates a lower level takes inner percentiles."""
+    model = MixedLogisticClassifier("use ~ age + (1 | district)").fit(women)
+    options = {"method": "bootstrap", "n_samples": 60, "random_state": 1}
+    wide = confidence_intervals(model, women, **options)
+    narrow = confidence_intervals(model, women, level=0.5, **options)
+    assert (wide["conf_low"] < narrow["conf_low"]).all()
+    assert (narrow["conf_high"] < wide["conf_high"]).all()
+
+
+def test_replicates_have_the_offset_of_the_fit(women):
+    """A predictor with a known slope, taken as an offset, leaves intervals about the estimate."""
+    model = MixedLogisticClassifier("use ~ urban + (1 | district)")
+    offset = 0.15 * women["age"].to_numpy()
+    model.fit(women, offset=offset)
+    table = confidence_intervals(
+        model, women, offset=offset, method="bootstrap", n_samples=60, random_state=2
+    )
+    error = model.fixed_effects_["std_error"]
+    middle = 0.5 * (table["conf_low"] + table["conf_high"])[error.index]
+    assert (abs(middle - model.fixed_effects_["estimate"]) < error).all()

@@ -241,3 +241,17 @@ def test_margins_of_arrays():
         pd.testing.assert_frame_equal(
             function(model, X, groups=groups), function(model, frame, groups=groups)
         )
+
+
+def test_margins_know_the_offset(women):
+    """Coefficients of a plain regression are its own; effects are those at the shifted rows."""
+    shift = 0.05 * women["age"].to_numpy()
+    plain = MixedLogisticClassifier("use ~ urban + offset(I(0.02 * age))").fit(women, offset=shift)
+    table = marginal_coefficients(plain, women, offset=shift)
+    assert table.to_numpy() == pytest.approx(plain.fixed_effects_.to_numpy(), rel=1e-6)
+    p = [
+        plain.predict_proba(women.assign(urban=level), offset=shift)[:, 1].mean()
+        for level in ("N", "Y")
+    ]
+    effect = marginal_effects(plain, women, variables="urban", offset=shift)["estimate"]
+    assert effect.iloc[0] == pytest.approx(p[1] - p[0], rel=1e-9)

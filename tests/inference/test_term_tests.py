@@ -137,3 +137,14 @@ def test_what_anova_is_not_for(m_05, women):
         anova(m_05, m_05)
     with pytest.raises(ValueError, match="training data go to X="):
         anova(m_05, women, test="lr")
+
+
+def test_degrees_of_freedom_of_a_term_that_others_contain(m_05):
+    table = anova(m_05, "II")
+    assert table["df"].to_dict() == {"age": 1, "ch": 1, "I(age ** 2)": 1, "urban": 1, "age:ch": 1}
+
+
+def test_odds_ratios_by_the_delta_method(m_05):
+    effects = m_05.fixed_effects_
+    expected = np.exp(effects["estimate"]) * effects["std_error"]
+    assert odds_ratios(m_05)["std_error"].to_numpy() == pytest.approx(expected.to_numpy())

@@ -10,7 +10,9 @@ import pytest
 from sklearn.exceptions import ConvergenceWarning
 
 from sklearn_mllm import MixedLogisticClassifier
+from sklearn_mllm.datasets import load_toenail
 from sklearn_mllm.design.problem import Term
+from sklearn_mllm.objective import laplace
 from sklearn_mllm.objective.covariance import CovarianceLayout
 from sklearn_mllm.objective.laplace import Evaluation, ModeError
 from sklearn_mllm.objective.structures import crossed
@@ -187,3 +189,40 @@ def test_a_known_hill_is_told_by_height_and_slope():
     watch(Evaluation(top + move, value, A @ move))
     watch(Evaluation(top + move, value + 0.05, -A @ move))
     watch(Evaluation(top + move, -19.9, -A @ move))
+
+
+TOENAIL = "outcome ~ treatment*time + (1 | patientID)"
+
+
+@pytest.mark.parametrize("options", [{"max_iter": 1}, {"max_iter": 4}, {"tol": 0.1}], ids=str)
+def test_a_search_that_is_cut_short_says_so(options):
+    """The long way that is left is no sign of separation."""
+    with pytest.warns(ConvergenceWarning, match=r"stopped after \d steps? .*max_iter or lower tol"):
+        model = MixedLogisticClassifier(TOENAIL, **options).fit(load_toenail().frame)
+    assert model.n_iter_ <= options.get("max_iter", 7)
+    assert not model.converged_ and model.convergence_.runaway == ()
+
+
+def test_a_warm_start_is_at_the_end_already():
+    frame = load_toenail().frame
+    model = MixedLogisticClassifier(TOENAIL, warm_start=True).fit(frame)
+    steps, value = model.n_iter_, model.log_likelihood_
+    model.fit(frame)
+    assert model.n_iter_ < steps / 2
+    assert model.log_likelihood_ == pytest.approx(value, abs=1e-8)
+    # of a shorter formula the old estimates are no start
+    model.set_params(formula="outcome ~ time + (1 | patientID)").fit(frame)
+    assert model.converged_
+
+
+def test_threads_reach_the_passes(monkeypatch):
+    asked = []
+    original = laplace.Workers
+
+    def workers(n_threads):
+        asked.append(n_threads)
+        return original(n_threads)
+
+    monkeypatch.setattr(laplace, "Workers", workers)
+    MixedLogisticClassifier("y ~ x + (1 | g)", n_jobs=2).fit(rows())
+    assert set(asked) == {2}

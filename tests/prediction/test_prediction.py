@@ -320,3 +320,67 @@ def test_simulation_draws_random_effects_whatever_is_predicted(women, fitted, ne
         for m in (fitted, other)
     ]
     assert np.array_equal(*draws)
+
+
+@pytest.mark.parametrize("link", ["logit", "probit", "cloglog"])
+def test_marginal_interval_is_the_delta_method(women, link):
+    """Of link(averaged probability) in coefficients and standard deviation."""
+    model = MixedLogisticClassifier("use ~ age + (1 | district)", link=link, prediction="marginal")
+    table = model.fit(women).predict_interval(women.head(5))
+    X = np.column_stack([np.ones(5), women["age"].head(5)])
+    named = get_link(link)
+
+    def averaged(phi):
+        return named.link(named.averaged(X @ phi[:2], np.full(5, abs(phi[2]))))
+
+    sd = model.variance_components_["std_dev"].iloc[0]
+    phi, h = np.array([*model.result_.fixed, sd]), 1e-5
+    G = np.column_stack(
+        [(averaged(phi + h * e) - averaged(phi - h * e)) / (2 * h) for e in np.eye(3)]
+    )
+    V = model.result_.joint_covariance.copy()
+    sign = np.array([1.0, 1.0, np.sign(model.result_.phi[2])])
+    se = np.sqrt(np.einsum("ia,ab,ib->i", G, V * np.outer(sign, sign), G))
+    assert table["std_error"].to_numpy() == pytest.approx(se, rel=1e-6)
+    reach = 1.959963984540054 * se
+    assert table["conf_low"].to_numpy() == pytest.approx(named.inverse(averaged(phi) - reach))
+    assert table["conf_high"].to_numpy() == pytest.approx(named.inverse(averaged(phi) + reach))
+
+
+def test_simulated_new_groups_have_the_variance_of_effects(women):
+    """The share of events over many draws is the averaged probability, not that at zero."""
+    model = MixedLogisticClassifier("use ~ age + (1 | district)").fit(women)
+    rows = women.iloc[[0, 400]].assign(district=[901, 902])
+    term = replace(model.result_.terms[0], root=np.array([[4.0]]))
+    model.result_ = replace(model.result_, terms=(term,))
+    draws = model.simulate(rows, n_samples=8000, random_state=0) == "Y"
+    eta = model.set_params(prediction="typical").decision_function(rows)
+    expected = get_link("logit").averaged(eta, 4.0)
+    assert abs(expected - 1 / (1 + np.exp(-eta))).min() > 0.05
+    assert draws.mean(axis=1) == pytest.approx(expected, abs=0.02)
+
+
+def test_updated_effects_move_with_the_coefficients_as_fitted_ones_do(women):
+    """Intervals of groups that are found anew from the same rows stay the same to first order."""
+    model = MixedLogisticClassifier("use ~ age + urban + (1 | district)").fit(women)
+    before = model.predict_interval(women)["std_error"].to_numpy()
+    after = model.update_groups(women).predict_interval(women)["std_error"].to_numpy()
+    assert after == pytest.approx(before, rel=0.05)
+
+
+def test_update_takes_weights_and_offsets(women):
+    formula = "use ~ age + (1 | district)"
+    model = MixedLogisticClassifier(formula).fit(women)
+    rows = women[women["district"] == 30]
+    weights = 1 + np.arange(len(rows)) % 3
+    repeated = rows.loc[np.repeat(rows.index, weights)]
+    weighted = model.update_groups(rows, sample_weight=weights).random_effects_
+    expected = model.update_groups(repeated).random_effects_
+    assert weighted["estimate"].to_numpy() == pytest.approx(
+        expected["estimate"].to_numpy(), abs=1e-8
+    )
+    assert not np.allclose(weighted["estimate"], model.random_effects_["estimate"], atol=1e-3)
+    shift = 0.7 * np.ones(len(rows))
+    moved = model.update_groups(rows, offset=shift).random_effects_.set_index("level")
+    still = model.update_groups(rows).random_effects_.set_index("level")
+    assert moved.loc[30, "estimate"] < still.loc[30, "estimate"] - 0.2
