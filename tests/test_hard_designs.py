@@ -139,6 +139,15 @@ def test_a_variance_at_zero_is_not_climbed_for_again_and_again(name, most):
     assert outcome.objective.n_evaluations <= most
 
 
+def test_a_variance_that_an_approximation_takes_for_zero_is_found():
+    """The search by leading directions ends at zero, 0.5 below the maximum."""
+    model, alarms = fit(drawn("nested_crossed:4098"))
+    assert not alarms
+    assert model.log_likelihood_ == pytest.approx(-851.73067, abs=1e-4)
+    sds = model.variance_components_["std_dev"].to_numpy()
+    assert np.sort(sds) == pytest.approx([0.4277, 0.4858, 1.2128], rel=1e-3)
+
+
 @pytest.mark.parametrize(
     ("name", "log_likelihood", "sds"),
     [("row_effect:5112", -18.31387, [0.0, 7.905]), ("row_effect:6375", -32.98602, [0.0, 6.944])],

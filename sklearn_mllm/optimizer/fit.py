@@ -351,13 +351,33 @@ def _search_by_approximation(objective, start, negative_hessian, settings: dict,
         objective.u, objective.tangent = np.zeros_like(objective.u), None
         return _search(objective, start, negative_hessian, settings, progress)
     objective.u, objective.tangent = first.modes, None
+    pivots = p + np.flatnonzero(objective.layout.diagonal)
+    near_zero = pivots[np.abs(first.phi[pivots]) < NEAR_ZERO]
+    if near_zero.size and _rises_from_zero(objective, first.phi, near_zero, settings["penalty"]):
+        phi = first.phi.copy()
+        phi[near_zero] = MODERATE_SD
+        phi, A = _joint_start(objective, phi, False)
+        return _search(objective, phi, A, settings, progress)
     last = ascend(
         objective, first.phi, free, -first.hessian,
         progress=progress, near=first.finished, **settings,
     )  # fmt: skip
+    last, free = _settle_boundary(objective, last, free, settings)
     return replace(last, n_steps=first.n_steps + last.n_steps), free
 
 
+def _rises_from_zero(objective, phi: np.ndarray, pivots: np.ndarray, penalty) -> bool:
+    """Whether the likelihood proper rises with a variance that an approximation leaves at zero."""
+    beside = phi.copy()
+    beside[pivots] = BESIDE_ZERO
+    found = objective.evaluate(beside, START_MODE_TOL**2)
+    gradient = found.gradient if penalty is None else found.gradient + penalty(beside)[1]
+    objective.tangent = None
+    return bool((gradient[pivots] > 0.0).any())
+
+
+#: Standard deviation at which the slope tells whether zero is a maximum, and where to go on if not.
+BESIDE_ZERO, MODERATE_SD = 0.02, 0.3
 #: Standard deviation (on the scale of the predictor) below which zero is tried.
 NEAR_ZERO = 0.05
 #: Move of a pivot to zero that leaves the Hessian as it is, but for the square of this.
@@ -379,7 +399,7 @@ def _settle_boundary(objective, maximum: Maximum, free: np.ndarray, settings: di
     near = [
         int(t)
         for t in np.argsort(np.abs(theta))
-        if layout.diagonal[t] and abs(theta[t]) < NEAR_ZERO
+        if layout.diagonal[t] and free[p + t] and abs(theta[t]) < NEAR_ZERO
     ]
     for t in near:
         phi, held = rotate_to_zero(layout, maximum.phi, p, t)
