@@ -243,7 +243,7 @@ class MixedLogisticClassifier(
 
         check_parameters(self)
         earlier = self.__dict__.get("result_")
-        table = input_table(self, X, y, groups, reset=True)
+        table = input_table(self, X, groups, reset=True)
         weights = check_weights(sample_weight, table.n_rows)
         offset = check_offset(offset, table.n_rows)
         rows = training_rows(self, table, y, weights, offset)

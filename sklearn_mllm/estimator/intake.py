@@ -39,7 +39,7 @@ class Rows:
     offset: np.ndarray | None
 
 
-def input_table(estimator, X, y, groups, *, reset: bool) -> Table:
+def input_table(estimator, X, groups, *, reset: bool) -> Table:
     """Validate X the scikit-learn way and join it with groups.
 
     Frames are checked by the columns that the formula names; when it takes all columns (`.`),

@@ -24,7 +24,7 @@ class PredictionMixin:
         check_is_fitted(self, "result_")
         check_parameters(self)
         prediction = self.prediction if prediction is None else prediction
-        table = input_table(self, X, None, groups, reset=False)
+        table = input_table(self, X, groups, reset=False)
         offset = check_offset(offset, table.n_rows)
         if prediction == "conditional":
             names = self.spec_.parsed.grouping_columns
@@ -221,7 +221,7 @@ class PredictionMixin:
         weights = check_weights(sample_weight, len(values))
         counts = None
         if y is None or np.ndim(y) == 2:
-            table = input_table(self, X, None, groups, reset=False)
+            table = input_table(self, X, groups, reset=False)
             y, counts = response_of(self.spec_.parsed, table, y)
         use = ~np.isnan(values)
         if self.missing == "drop":
@@ -347,7 +347,7 @@ class PredictionMixin:
         check_is_fitted(self, "result_")
         if not isinstance(n_samples, Integral) or n_samples < 1:
             raise ValueError(f"n_samples must be an integer >= 1, got {n_samples!r}")
-        table = input_table(self, X, None, groups, reset=False)
+        table = input_table(self, X, groups, reset=False)
         offset = check_offset(offset, table.n_rows)
         trials = trials_of(self.spec_.parsed, table)
         _, matrices = self.spec_.extend(table, missing=self.missing)
@@ -407,7 +407,7 @@ class PredictionMixin:
         from ..prediction.update import updated_result
 
         check_is_fitted(self, "result_")
-        table = input_table(self, X, y, groups, reset=False)
+        table = input_table(self, X, groups, reset=False)
         weights = check_weights(sample_weight, table.n_rows)
         offset = check_offset(offset, table.n_rows)
         rows = training_rows(self, table, y, weights, offset, spec=self.spec_)

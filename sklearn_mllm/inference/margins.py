@@ -260,14 +260,14 @@ def _scenarios(model, frame, name: str):
         values = [False, True]
     else:
         values = list(levels.values) if hasattr(levels, "values") else list(levels)
-    reference = _constant(frame, name, values, values[0])
+    reference = _constant(frame, name, values[0])
     return [
-        (f"{name}[{v} - {values[0]}]", reference, _constant(frame, name, values, v), 1.0)
+        (f"{name}[{v} - {values[0]}]", reference, _constant(frame, name, v), 1.0)
         for v in values[1:]
     ]
 
 
-def _constant(frame, name: str, values: list, value):
+def _constant(frame, name: str, value):
     """The rows with one column at a level."""
     import pandas as pd
 

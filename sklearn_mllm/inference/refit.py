@@ -148,7 +148,7 @@ def training_data(model, X, y, groups, sample_weight, offset) -> TrainingData:
 
     if X is None:
         raise ValueError("this method needs the training data again: pass X (and y, groups)")
-    table = input_table(model, X, y, groups, reset=False)
+    table = input_table(model, X, groups, reset=False)
     weights = check_weights(sample_weight, table.n_rows)
     offset = check_offset(offset, table.n_rows)
     rows = training_rows(model, table, y, weights, offset)

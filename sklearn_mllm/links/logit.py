@@ -67,7 +67,7 @@ class Logit(Link):
     def chunk_derivatives(
         self, eta: np.ndarray, k: np.ndarray, m: np.ndarray | None, order: int
     ) -> list[np.ndarray]:
-        e, side, miss = _start(eta, k, m)
+        e, miss = _start(eta, k, m)
         tail = np.log1p(e)
         if m is not None:
             tail *= m
@@ -75,13 +75,13 @@ class Logit(Link):
         value -= tail
         out = [np.empty(e.shape) for _ in range(order)]
         if order:
-            _fill(eta, m, e, e + 1.0, side, miss, out)
+            _fill(eta, m, e, e + 1.0, miss, out)
         return [value, *out]
 
     def accumulate(
         self, eta: np.ndarray, k: np.ndarray, m: np.ndarray | None, out: list[np.ndarray]
     ) -> float:
-        e, side, miss = _start(eta, k, m)
+        e, miss = _start(eta, k, m)
         d = e + 1.0
         # einsum: a block is too small for the threads of BLAS
         total = float(np.einsum("i,i->", miss, eta))
@@ -92,14 +92,12 @@ class Logit(Link):
         else:
             total -= _log_sum(d)
         if out:
-            _fill(eta, m, e, d, side, miss, out)
+            _fill(eta, m, e, d, miss, out)
         return total
 
 
-def _start(
-    eta: np.ndarray, k: np.ndarray, m: np.ndarray | None
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """e = exp(-|eta|), the likelier side b = [eta >= 0], and k - m b.
+def _start(eta: np.ndarray, k: np.ndarray, m: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """e = exp(-|eta|), and k - m b with b = [eta >= 0], the likelier side.
 
     With these l = (k - m b) eta - m log(1 + e), a sum of terms of one sign, and p = b -/+ e/(1 + e).
     """
@@ -107,7 +105,7 @@ def _start(
     np.negative(e, out=e)
     np.exp(e, out=e)
     side = eta >= 0.0
-    return e, side, k - side if m is None else k - m * side
+    return e, k - side if m is None else k - m * side
 
 
 def _fill(
@@ -115,7 +113,6 @@ def _fill(
     m: np.ndarray | None,
     e: np.ndarray,
     d: np.ndarray,
-    side: np.ndarray,
     miss: np.ndarray,
     out: list[np.ndarray],
 ) -> None:

@@ -242,6 +242,19 @@ def test_zero_variance_is_reported_in_words_without_a_warning():
     assert "variance of 'Intercept' in 'g' is zero" in model.convergence_.message
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_perfect_correlation_is_reported_with_its_sign(sign):
+    generator = np.random.default_rng(1)
+    g, x = np.repeat(np.arange(25), 12), generator.normal(size=300)
+    b = generator.normal(size=25)[g]
+    y = (generator.uniform(size=300) < 1 / (1 + np.exp(-b - 0.9 * b * x))).astype(int)
+    frame = pd.DataFrame({"x": sign * x, "g": g, "y": y})
+    model = MixedLogisticClassifier("y ~ x + (1 + x | g)").fit(frame)
+    assert model.is_singular_ and model.converged_
+    words = f"the correlation of 'Intercept' and 'x' in 'g' is {sign:+d}"
+    assert words in model.convergence_.message
+
+
 @pytest.mark.parametrize(
     "labels", [(False, True), ("no", "yes"), (1, 2), (-1, 1), (0.0, 1.0), (b"a", b"b")]
 )

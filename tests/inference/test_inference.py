@@ -15,7 +15,7 @@ from sklearn_mllm import (
     r2,
     standardized_effects,
 )
-from sklearn_mllm.datasets import load_contraception
+from sklearn_mllm.datasets import load_cbpp, load_contraception
 
 FORMULAS = {
     "m_01": "use ~ 1 + age + urban + livch + (1 | district)",
@@ -269,3 +269,15 @@ def test_replicates_have_the_offset_of_the_fit(women):
     error = model.fixed_effects_["std_error"]
     middle = 0.5 * (table["conf_low"] + table["conf_high"])[error.index]
     assert (abs(middle - model.fixed_effects_["estimate"]) < error).all()
+
+
+@pytest.mark.parametrize("link", ["logit", "probit", "cloglog"])
+def test_scaled_residuals_of_counts(link):
+    """Pearson's, (k - m p) / sqrt(m p (1 - p)), whatever the link."""
+    herds = load_cbpp().frame
+    formula = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
+    model = MixedLogisticClassifier(formula, link=link).fit(herds)
+    p, m = model.predict_proba(herds)[:, 1], herds["size"]
+    residuals = (herds["incidence"] - m * p) / np.sqrt(m * p * (1 - p))
+    expected = np.quantile(residuals, [0, 0.25, 0.5, 0.75, 1])
+    assert model.result_.residual_quantiles == pytest.approx(expected, abs=1e-6)

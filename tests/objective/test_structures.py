@@ -21,6 +21,7 @@ from sklearn_mllm.objective.structures.iterative import IterativeFactorization, 
 from sklearn_mllm.objective.structures.nested import Nested
 from sklearn_mllm.objective.structures.one_factor import OneFactor
 from sklearn_mllm.optimizer.fit import fit_problem
+from sklearn_mllm.optimizer.verdict import judge
 
 
 def _within(generator, codes: np.ndarray, n_outer: int) -> np.ndarray:
@@ -335,6 +336,10 @@ def test_three_ways_to_the_same_fit(monkeypatch):
     # probes alone: within their own error, small against the errors of estimation
     error = 0.5 * probes.objective.state.factorization.logdet_error
     assert 0.0 < error < 0.5
+    terms = [(f"g{number}", ("Intercept",)) for number in range(len(problem.terms))]
+    kept = [f"x{j}" for j in range(problem.p)]
+    verdict = judge(probes, kept, terms, np.eye(problem.p), [np.eye(1)] * len(terms))
+    assert verdict.log_likelihood_error == error
     assert abs(probes.maximum.value - exact.maximum.value) < 4.0 * error
     assert np.abs((probes.maximum.phi - exact.maximum.phi) / errors).max() < 0.005
     np.testing.assert_allclose(both.u, exact.u, atol=1e-5)
