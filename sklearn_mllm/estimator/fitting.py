@@ -90,7 +90,7 @@ def fit_arrays(
             outcome, build, matrices.names, matrices.random, null_log_likelihood=None, **about
         )
         if matrices.random:
-            return _with_laplace_check(result, outcome, link, build, kept, matrices.random)
+            return _with_laplace_check(result, outcome, link, build, kept, matrices.random, penalty)
         # last of all: it works in the same buffers
         null = null_log_likelihood(outcome.objective) + response.constant
         return replace(result, null_log_likelihood=null)
@@ -98,14 +98,16 @@ def fit_arrays(
         outcome.objective.close()
 
 
-def _with_laplace_check(result: FitResult, outcome, link, build, kept, random) -> FitResult:
+def _with_laplace_check(
+    result: FitResult, outcome, link, build, kept, random, penalty
+) -> FitResult:
     """The result with the check that small data get by default; last, in the objective's buffers."""
     from ..optimizer.fit import blas_limit
     from ..optimizer.laplace_check import check_laplace
 
     terms = [(term.group, term.effects) for term in random]
     with blas_limit(outcome.objective):
-        found = check_laplace(outcome, link, build.fixed_map.T, kept, terms)
+        found = check_laplace(outcome, link, build.fixed_map.T, kept, terms, penalty)
     if found is None:
         return result
     return replace(result, verdict=replace(result.verdict, laplace_error=found))

@@ -89,6 +89,7 @@ def laplace_error(
     hessian: np.ndarray,
     *,
     free: np.ndarray | None = None,
+    penalty: Callable | None = None,
     transform: np.ndarray | None = None,
     tol: float = 1e-3,
     max_steps: int = 6,
@@ -109,6 +110,8 @@ def laplace_error(
         Of the Laplace log-likelihood (and of a penalty, where there is one).
     free : ndarray of shape (M,), bool, optional
         Parameters not held at a boundary; the others do not move.
+    penalty : callable(phi) -> (value, gradient, Hessian), optional
+        Log prior density of the fit.
     transform : ndarray of shape (R, M), optional
         Derivatives of the quantities of interest in (beta, theta), such as the map from the
         solver's to the user's coordinates; the identity by default.
@@ -162,6 +165,9 @@ def laplace_error(
     n_steps, gain = 0, np.nan
     if definite:
 
+        def density(at: np.ndarray) -> tuple[float, np.ndarray]:
+            return (0.0, np.zeros(M)) if penalty is None else penalty(at)[:2]
+
         def climb(move: np.ndarray) -> tuple[float, np.ndarray]:
             at = phi.copy()
             at[index] += move
@@ -169,11 +175,14 @@ def laplace_error(
                 new_values, new_gradient = _integrate(problem, link, at, n, n_threads)
             if not np.isfinite(new_gradient).all():
                 raise ModeError("the step leads to where the likelihood cannot be had")
-            # the gradient of Laplace is what a penalty balances at the estimates
-            value = float(new_values.sum()) - float(slope[index] @ move)
-            return value, (new_gradient - slope)[index]
+            prior, pull = density(at)
+            value = float(new_values.sum()) + prior - float(rest[index] @ move)
+            return value, (new_gradient + pull - rest)[index]
 
-        start = float(values.sum()), (gradient - slope)[index]
+        prior, pull = density(phi)
+        # what the estimates leave of the slope is no matter of the approximation
+        rest = slope + pull
+        start = float(values.sum()) + prior, (gradient - slope)[index]
         step[index], n_steps, gain = _ascend(climb, start, -hessian[block], max_steps)
     errors = np.sqrt(np.einsum("ra,ab,rb->r", A, covariance, A))
     return LaplaceError(

@@ -16,6 +16,8 @@ take differences of D, where evaluations are cheap.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from ..objective.laplace import LaplaceObjective, ModeError
@@ -42,6 +44,7 @@ def check_laplace(
     T: np.ndarray,
     names: list[str],
     terms: list[tuple[str, tuple[str, ...]]],
+    penalty: Callable | None = None,
 ) -> LaplaceCheck | None:
     """Check a Laplace fit; None where there is nothing to check, or too much.
 
@@ -56,6 +59,8 @@ def check_laplace(
     names : list of str
         The kept coefficients.
     terms : list of (group, effects)
+    penalty : callable(phi) -> (value, gradient, Hessian), optional
+        Of the fit.
     """
     objective, maximum = outcome.objective, outcome.maximum
     problem, p = objective.problem, T.shape[0]
@@ -84,7 +89,7 @@ def check_laplace(
         return LaplaceCheck(difference, float(rough[worst]), words[p + moving[worst]], 0)
     try:
         if len(problem.factors) == 1 or parents(problem) is not None:
-            return _by_quadrature(outcome, link, T, words, difference, rough, moving)
+            return _by_quadrature(outcome, link, T, words, difference, rough, moving, penalty)
         return _by_differences(objective, maximum, errors, words, difference, moving)
     except ModeError:
         return LaplaceCheck(difference, float(rough[worst]), words[p + moving[worst]], 0)
@@ -102,7 +107,7 @@ def _next_terms(objective: LaplaceObjective) -> tuple[float, float]:
     return fourth + third, abs(fourth) + abs(third)
 
 
-def _by_quadrature(outcome, link, T, words, difference, rough, moving) -> LaplaceCheck:
+def _by_quadrature(outcome, link, T, words, difference, rough, moving, penalty) -> LaplaceCheck:
     objective, maximum, p = outcome.objective, outcome.maximum, T.shape[0]
     problem = objective.problem
     dimensions = sum(factor.size for factor in problem.factors)
@@ -114,7 +119,7 @@ def _by_quadrature(outcome, link, T, words, difference, rough, moving) -> Laplac
     transform[:p, :p] = T
     found = laplace_error(
         problem, link, maximum.phi, maximum.hessian,
-        free=outcome.free, transform=transform, n_points=allowed[-1],
+        free=outcome.free, penalty=penalty, transform=transform, n_points=allowed[-1],
         max_steps=6 if len(problem.factors) == 1 else 0,
     )  # fmt: skip
     share = np.abs(found.shift_in_standard_errors)

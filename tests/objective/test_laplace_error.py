@@ -76,3 +76,27 @@ def test_crossed_factors_are_refused():
     problem = replace(problem, factors=(crossed, problem.factors[1]))
     with pytest.raises(ValueError, match="does not factorise"):
         laplace_error(problem, LOGIT, np.zeros(4), -np.eye(4))
+
+
+def test_a_penalty_is_balanced():
+    """The shift is to the maximum of quadrature and penalty together, curvature included."""
+    problem, best, H = at_laplace("toenail_laplace")
+    weight = 2.0 * np.diag(-H)
+    phi = best + 0.3 / np.sqrt(np.diag(-H))
+    objective = LaplaceObjective(problem, LOGIT)
+    slope = objective.evaluate(phi).gradient
+    assert np.abs(slope).max() > 1.0
+    # phi is the maximum of Laplace and this penalty
+    centre = phi - slope / weight
+
+    def penalty(at):
+        return -0.5 * float(weight @ (at - centre) ** 2), -weight * (at - centre), -np.diag(weight)
+
+    hessian = closed_form_hessian(objective)[0] - np.diag(weight)
+    found = laplace_error(problem, LOGIT, phi, hessian, penalty=penalty, n_points=25, max_steps=60)
+    assert found.remaining_gain < 1e-3
+    at = QuadratureObjective(problem, LOGIT, 25).evaluate(phi + found.shift)
+    gradient = at.gradient + penalty(phi + found.shift)[1]
+    assert 0.5 * gradient @ np.linalg.solve(-hessian, gradient) < 1e-3
+    still = QuadratureObjective(problem, LOGIT, 25).evaluate(phi).value + penalty(phi)[0]
+    assert at.value + penalty(phi + found.shift)[0] > still + 0.01

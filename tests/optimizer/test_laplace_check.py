@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 from reference_cases import load_case
 
-from sklearn_mllm import MixedLogisticClassifier, laplace_error
+from sklearn_mllm import MixedLogisticClassifier, Prior, laplace_error
+from sklearn_mllm.datasets import load_toenail
 
 # cases where the expansion's next terms are enough, and those where quadrature has to tell
 MILD = ["contraception_m03", "contraception_m05", "contraception_m03_probit", "students_schools"]
@@ -118,3 +119,17 @@ def test_shift_of_long_groups_with_large_slopes_is_that_of_the_refit():
     sds, others = (np.sqrt(np.diag(t.covariance)) for t in (term, other))
     moved = np.abs(others - sds) / term.std_error_sd
     assert check.shift == pytest.approx(moved.max(), rel=0.25)
+
+
+def test_a_strong_prior_holds_what_quadrature_would_move():
+    """The shift is that of the same prior's fit by quadrature."""
+    frame = load_toenail().frame
+    formula = "outcome ~ treatment*time + (1 | patientID)"
+    prior = Prior(fixed_sd=None, intercept_sd=None, random="wishart", df=200, scale=0.3)
+    model = MixedLogisticClassifier(formula, prior=prior).fit(frame)
+    fine = MixedLogisticClassifier(formula, prior=prior, n_agq=25).fit(frame)
+    moved = fine.fixed_effects_["estimate"] - model.fixed_effects_["estimate"]
+    shares = abs(moved) / model.fixed_effects_["std_error"]
+    check = model.convergence_.laplace_error
+    assert check.parameter == shares.idxmax() == "Intercept"
+    assert check.shift == pytest.approx(shares.max(), rel=0.02)
