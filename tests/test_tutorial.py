@@ -107,6 +107,8 @@ def test_published_m_00_against_the_null_model(women):
     text = str(model.summary())
     assert "Null deviance:     2590.9 on 1933 degrees of freedom" in text
     assert "Residual deviance: 2456.7 on 1928 degrees of freedom" in text
+    assert "Iterations: 4" in text
+    assert model.n_iter_ == 4
 
 
 @pytest.mark.parametrize(

@@ -27,8 +27,8 @@ def check_parameters(estimator) -> None:
         )
     _integer("n_agq", estimator.n_agq, 0)
     _integer("max_iter", estimator.max_iter, 1)
-    if not isinstance(estimator.tol, Real) or not estimator.tol > 0:
-        raise ValueError(f"tol must be a positive number, got {estimator.tol!r}")
+    if not isinstance(estimator.tol, Real) or not 0.0 < estimator.tol < 1.0:
+        raise ValueError(f"tol must be a number between 0 and 1, got {estimator.tol!r}")
     if estimator.n_jobs is not None:
         if not isinstance(estimator.n_jobs, Integral) or estimator.n_jobs == 0:
             raise ValueError(f"n_jobs must be None or a non-zero integer, got {estimator.n_jobs!r}")

@@ -223,7 +223,7 @@ class MixedLogisticClassifier(
         ConvergenceWarning
             The estimate is not a maximum, or runs away; it names the term.
         UserWarning
-            Columns that are linear combinations of others were left out.
+            Columns that are linear combinations of others, or factors of one level, were left out.
         """
         before = dict(self.__dict__)
         try:
@@ -290,6 +290,13 @@ class MixedLogisticClassifier(
         return self
 
     def _warn(self, result) -> None:
+        for name, level in self.spec_.single_levels.items():
+            warnings.warn(
+                f"factor {name!r} has the single level {level!r} in these rows: there is nothing to "
+                "compare it with, and it was left out",
+                UserWarning,
+                stacklevel=5,
+            )
         if result.aliased.any():
             names = [n for n, a in zip(result.names, result.aliased, strict=True) if a]
             warnings.warn(

@@ -171,6 +171,13 @@ class _Reader:
             )
         if token.is_op(")"):
             return error_at(self.text, token.at, "nothing stands before this ')'")
+        if token.is_op("|", "||"):
+            return error_at(
+                self.text,
+                token.at,
+                f"{token.text!r} is out of place: a random-effects term stands in parentheses of its "
+                "own, (effects | factor), or (effects || factor) for uncorrelated ones",
+            )
         return error_at(self.text, token.at, f"{token.text!r} is out of place")
 
     def close(self) -> None:

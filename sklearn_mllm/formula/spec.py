@@ -10,7 +10,7 @@ from .columns import read_columns, require
 from .complete import Complete, complete_rows, recoded, take_levels
 from .expressions import Factor
 from .grouping import Grouping
-from .levels import Levels
+from .levels import Levels, text_of
 from .matrix import Design, evaluate
 from .names import alias, display
 from .parse import Cbind, ParsedFormula, Side, expand_fixed
@@ -180,6 +180,16 @@ class ModelSpec:
             tuple(learnt[t.grouping][0] for t in parsed.random), levels, numeric,
         )  # fmt: skip
         return spec, Matrices(X, design_fixed.names, tuple(random), offset, complete.rows)
+
+    @property
+    def single_levels(self) -> dict[str, str]:
+        """Factors of the fixed side with one level, and so without any contrast: name to level."""
+        names, found = self.fixed.names, {}
+        for name in self.fixed.columns:
+            known = self.levels[name]
+            if known is not None and len(known) == 1 and not any(f"{name}[" in n for n in names):
+                found[name] = text_of(known.values[0])
+        return found
 
     def replay(
         self,

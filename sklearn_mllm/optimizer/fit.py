@@ -135,6 +135,9 @@ def ascend(
         loose=objective.structure.approximating,
         pivots=objective.problem.p + np.flatnonzero(objective.layout.diagonal),
     )
+    if objective.structure.q == 0 and maximum.finished and not dear:
+        evaluate(maximum.phi, TIGHT_MODE_TOL)
+        maximum = replace(maximum, hessian=take_hessian()[0])
     if maximum.tangent is None and trusted and isinstance(objective, LaplaceObjective):
         maximum = replace(maximum, tangent=mode_tangents(objective))
     if maximum.phi is not objective.state.phi and maximum.tangent is not None and dear:
@@ -244,8 +247,9 @@ def _fit(
             negative_hessian = -first.maximum.hessian * ratio
     if start is None and not joint and not isinstance(objective, LaplaceObjective):
         start, negative_hessian = _laplace_start(problem, link, n_threads)
+    n_plain = 0
     if start is None:
-        beta = plain_fit(objective)
+        beta, n_plain = plain_fit(objective)
         start = np.concatenate([beta, start_theta(objective, beta)])
     if joint and start.shape[0] > objective.n_parameters:
         objective.beta, start = start[: problem.p], start[problem.p :]
@@ -258,6 +262,9 @@ def _fit(
         )
     else:
         maximum, free = _search(objective, start, negative_hessian, settings, progress)
+    if not problem.factors:
+        # Newton steps all the way: the number of them is what other programs tell
+        maximum = replace(maximum, n_steps=maximum.n_steps + n_plain)
     if joint:
         maximum, free = _complete(objective, maximum, free)
     if penalty is not None:

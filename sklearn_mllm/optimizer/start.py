@@ -9,8 +9,8 @@ from ..objective.newton import newton_step
 __all__ = ["null_log_likelihood", "plain_fit", "start_from", "start_theta"]
 
 
-def plain_fit(objective, max_iter: int = 25, tol: float = 2.0) -> np.ndarray:
-    """Coefficients of the model without random effects by Newton steps, shape (p,).
+def plain_fit(objective, max_iter: int = 25, tol: float = 2.0) -> tuple[np.ndarray, int]:
+    """Coefficients of the model without random effects, shape (p,), and the Newton steps taken.
 
     Only good enough to start from: it stops at an expected gain of `tol`.
     """
@@ -18,6 +18,7 @@ def plain_fit(objective, max_iter: int = 25, tol: float = 2.0) -> np.ndarray:
     beta = np.zeros(rows.p)
     value = -np.inf
     step = np.zeros(rows.p)
+    n_steps = 0
     for _ in range(max_iter):
         eta = rows.fixed_predictor(beta)
         new, (s, W, _) = rows.derivatives(eta)
@@ -38,9 +39,10 @@ def plain_fit(objective, max_iter: int = 25, tol: float = 2.0) -> np.ndarray:
         step, gain, _ = newton_step(gram, gradient)
         step *= min(1.0, 5.0 / max(float(np.abs(step).max()), 1e-300))
         beta = beta + step
+        n_steps += 1
         if gain < tol:
             break
-    return beta
+    return beta, n_steps
 
 
 def start_theta(objective, beta: np.ndarray) -> np.ndarray:

@@ -127,6 +127,7 @@ def test_arguments(arguments, words):
         ({"prediction": "mean"}, "prediction"),
         ({"unseen_groups": "skip"}, "unseen_groups"),
         ({"tol": 0}, "tol"),
+        ({"tol": float("inf")}, "tol"),
         ({"max_iter": 0}, "max_iter"),
         ({"prior": "normal"}, "prior"),
         ({"prior": 2.5}, r"Prior\(fixed_sd=2.5\), got 2.5"),
@@ -137,6 +138,17 @@ def test_arguments(arguments, words):
 def test_parameters(parameters, words):
     with pytest.raises(ValueError, match=words):
         MixedLogisticClassifier(**{"formula": FORMULA, **parameters}).fit(make())
+
+
+def test_a_factor_of_one_level_is_named():
+    frame = make().assign(f="only", h="all")
+    with pytest.warns(UserWarning, match=r"factor 'f' has the single level 'only'.*left out"):
+        model = MixedLogisticClassifier("y ~ x + f + (1 | g)").fit(frame)
+    assert model.fixed_effects_.index.tolist() == ["Intercept", "x"]
+    # with a column of its own it says something
+    whole = MixedLogisticClassifier("y ~ 0 + f + x + (0 + h | g)").fit(frame)
+    assert whole.fixed_effects_.index.tolist() == ["f[only]", "x"]
+    np.testing.assert_allclose(whole.log_likelihood_, model.log_likelihood_, rtol=1e-9)
 
 
 def test_not_fitted():

@@ -231,6 +231,7 @@ def test_frozen_hashable_cached():
         ("y ~ x +", "nothing follows", 7),
         ("y ~ + ", "ends too early", 7),
         ("y ~ x + * z", "out of place", 9),
+        ("y ~ diag(1 | g)", r"parentheses of its own, \(effects \| factor\)", 12),
         ("y ~ x z", "operator is missing before 'z'", 7),
         ("y ~ x 'z'", "operator is missing", 7),
         ("y ~ x)", "'\\)' has no '\\('", 6),

@@ -226,3 +226,13 @@ def test_threads_reach_the_passes(monkeypatch):
     monkeypatch.setattr(laplace, "Workers", workers)
     MixedLogisticClassifier("y ~ x + (1 | g)", n_jobs=2).fit(rows())
     assert set(asked) == {2}
+
+
+def test_plain_covariance_is_the_inverse_information_at_the_estimate():
+    frame = rows(400)
+    frame["x2"] = frame["x"] ** 2
+    model = MixedLogisticClassifier("y ~ x + x2").fit(frame)
+    X = np.column_stack([np.ones(400), frame["x"], frame["x2"]])
+    chance = model.predict_proba(frame)[:, 1]
+    expected = np.linalg.inv((X * (chance * (1.0 - chance))[:, None]).T @ X)
+    np.testing.assert_allclose(model.covariance_, expected, rtol=1e-11)
