@@ -18,17 +18,15 @@ def newton_step(
     """
     if not gradient.size:
         return np.zeros(0), 0.0, True
-    diagonal = np.abs(np.diag(negative_hessian))
+    diagonal = np.abs(negative_hessian.diagonal())
     scale = 1.0 / np.sqrt(np.where(diagonal > 0.0, diagonal, 1.0))
     scaled = negative_hessian * scale * scale[:, None]
     g = gradient * scale
-    try:
-        factor = linalg.cho_factor(scaled, lower=True, check_finite=False)
-        if np.diag(factor[0]).min() > 1e-7:
-            step = linalg.cho_solve(factor, g, check_finite=False)
-            return step * scale, 0.5 * float(step @ g), True
-    except linalg.LinAlgError:
-        pass  # indefinite: the eigenvalues below decide
+    factor, info = linalg.lapack.dpotrf(scaled, lower=1)
+    if info == 0 and factor.diagonal().min() > 1e-7:
+        step = linalg.lapack.dpotrs(factor, g, lower=1)[0]
+        return step * scale, 0.5 * float(step @ g), True
+    # indefinite, or nearly: the eigenvalues decide
     values, vectors = linalg.eigh(scaled)
     floor = 1e-6 * max(float(np.abs(values).max()), 1e-300)
     raised = np.maximum(np.abs(values), floor)

@@ -26,7 +26,7 @@ TIGHT_MODE_TOL = 1e-11
 #: from there, and the Hessian is reported: standard errors are off by the order of its root.
 QUASI_TOL = 1e-8
 #: The same where an exact Hessian costs no more than an evaluation.
-CHEAP_QUASI_TOL = 1e-8
+CHEAP_QUASI_TOL = 1e-7
 #: Expected gain from which the next point is likely to be within DEAR_QUASI_TOL.
 NEARLY_THERE = 1e-4
 #: Expected gain up to which a Hessian from an approximation still belongs to where the search stands.
