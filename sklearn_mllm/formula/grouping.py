@@ -136,6 +136,10 @@ class Grouping:
                 part = Levels(np.concatenate([part.values, values[unknown]]))
             parts.append(part)
             codes.append(part.codes(columns[name]))
+        if all(new is old for new, old in zip(parts, self.parts)):
+            place = self.replay(columns) if len(parts) > 1 else codes[0]
+            if len(parts) == 1 or (place >= 0).all():
+                return self, place
         if len(parts) == 1:
             everything = np.arange(len(parts[0]), dtype=np.int64)
             return Grouping(self.columns, tuple(parts), everything), codes[0]

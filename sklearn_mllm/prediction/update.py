@@ -14,6 +14,7 @@ from ..optimizer.precision import precision_of
 from ..optimizer.roots import lower_triangle
 from ..result.fit_result import FactorResult, FitResult, TermResult
 from ..result.precision import Pairs, Precision
+from ..result.superseded import with_levels
 
 __all__ = ["updated_result"]
 
@@ -83,7 +84,7 @@ def updated_result(result: FitResult, link, matrices, response, offset) -> FitRe
         same = [np.eye(len(root)) for root in roots]
         new = precision_of(build.problem, state.W, roots, same, build.level_orders)
         at = [present[factor.group] for factor in factors]
-        precision = None if new is None else precision.with_levels(_in_order(new, targets), at)
+        precision = None if new is None else with_levels(precision, _in_order(new, targets), at)
     objective.close()
     return replace(result, factors=tuple(factors), precision=precision)
 

@@ -16,7 +16,7 @@ from functools import cached_property
 
 import numpy as np
 
-__all__ = ["Pairs", "Precision"]
+__all__ = ["Pairs", "Precision", "assembled", "scattered"]
 
 #: Effects of the factors behind the first up to which their Schur complement is held dense.
 DENSE = 6_000
@@ -53,7 +53,8 @@ class Precision:
     diagonal : tuple of ndarray of shape (J, k, k)
         Per factor: blocks of its levels.
     pairs : dict
-        (f, g) with f < g -> Pairs.
+        (f, g) with f <= g -> Pairs; two levels of one factor meet where what they shared has been
+        integrated out.
     places : tuple of ndarray of shape (J,), intp, or None
         Per factor: which block belongs to each level; None where they are in the order of the levels.
     """
@@ -71,37 +72,6 @@ class Precision:
     def shapes(self) -> list[tuple[int, int]]:
         """(blocks, effects) of each factor."""
         return [block.shape[:2] for block in self.diagonal]
-
-    def with_levels(self, new: Precision, at: list[np.ndarray]) -> Precision:
-        """The effects of some levels known anew, from other data than those of the rest.
-
-        What they were before stays behind what it shared with other levels.
-
-        Parameters
-        ----------
-        new : Precision
-            Of these levels, with the same roots.
-        at : list of ndarray
-            Per factor: the places of its levels among all.
-        """
-        diagonal, places = [], []
-        before = [J for J, _ in self.shapes]
-        for f, (old, block) in enumerate(zip(self.diagonal, new.diagonal, strict=True)):
-            diagonal.append(np.concatenate([old, block]))
-            earlier = np.arange(before[f]) if self.places is None else self.places[f]
-            place = np.zeros(max(len(earlier), int(at[f].max()) + 1), dtype=np.intp)
-            place[: len(earlier)] = earlier
-            place[at[f]] = before[f] + np.arange(len(at[f]))
-            places.append(place)
-        pairs = {
-            (f, g): Pairs(
-                np.concatenate([pair.first, new.pairs[f, g].first + np.int32(before[f])]),
-                np.concatenate([pair.second, new.pairs[f, g].second + np.int32(before[g])]),
-                np.concatenate([pair.blocks, new.pairs[f, g].blocks]),
-            )
-            for (f, g), pair in self.pairs.items()
-        }
-        return Precision(self.roots, tuple(diagonal), pairs, tuple(places))
 
     @cached_property
     def _solver(self) -> _Elimination:
@@ -162,45 +132,46 @@ class Precision:
 
 
 class _Elimination:
-    """H^-1 by block elimination of the first factor."""
+    """H^-1 by block elimination of the first factor, but for levels of it that meet each other."""
 
     def __init__(self, precision: Precision) -> None:
         from scipy import sparse
 
         shapes = precision.shapes
-        sizes = [J * k for J, k in shapes]
-        starts = np.concatenate([[0], np.cumsum(sizes)])
-        self.q0, self.q1 = sizes[0], int(starts[-1]) - sizes[0]
-        inverse = np.linalg.inv(precision.diagonal[0])
+        starts = np.concatenate([[0], np.cumsum([J * k for J, k in shapes])])
+        alone, k = shapes[0]
+        tied = precision.pairs.get((0, 0))
+        if tied is not None and tied.first.size:
+            alone = int(min(tied.first.min(), tied.second.min()))
+        self.q0 = alone * k
+        self.q1 = int(starts[-1]) - self.q0
+        inverse = np.linalg.inv(precision.diagonal[0][:alone])
         self.inverse0 = sparse.bsr_matrix(
-            (inverse, np.arange(len(inverse)), np.arange(len(inverse) + 1)),
-            shape=(self.q0, self.q0),
+            (inverse, np.arange(alone), np.arange(alone + 1)), shape=(self.q0, self.q0)
         ).tocsr()
-        border = [
-            _scattered(
-                np.arange(J), np.arange(J), block, starts[f] - starts[1], starts[f] - starts[1]
-            )
-            for f, ((J, _), block) in enumerate(zip(shapes, precision.diagonal, strict=True))
-            if f
-        ]
+        starts -= self.q0  # of places behind those that are eliminated
+        border = []
+        for f, ((J, k), block) in enumerate(zip(shapes, precision.diagonal, strict=True)):
+            rest = np.arange(0 if f else alone, J)
+            places = starts[f] + k * rest
+            border.append(scattered(places, places, block[rest]))
         coupling, solved = [], []
         for (f, g), pair in precision.pairs.items():
-            shift = starts[g] - starts[1]
-            if f == 0:
-                coupling.append(_scattered(pair.first, pair.second, pair.blocks, 0, shift))
-                product = np.matmul(inverse[pair.first], pair.blocks)
-                solved.append(_scattered(pair.first, pair.second, product, 0, shift))
-            else:
-                border.append(
-                    _scattered(pair.first, pair.second, pair.blocks, starts[f] - starts[1], shift)
-                )
-                turned = pair.blocks.swapaxes(1, 2)
-                border.append(
-                    _scattered(pair.second, pair.first, turned, shift, starts[f] - starts[1])
-                )
-        self.B = _assembled(coupling, (self.q0, self.q1))
-        self.F = _assembled(solved, (self.q0, self.q1))
-        self.C = _assembled(border, (self.q1, self.q1))
+            first, second, blocks = pair.first.astype(np.intp), pair.second, pair.blocks
+            columns = starts[g] + shapes[g][1] * second.astype(np.intp)
+            if f == 0 < g:
+                inner = first < alone
+                rows = shapes[0][1] * first[inner]
+                coupling.append(scattered(rows, columns[inner], blocks[inner]))
+                product = np.matmul(inverse[first[inner]], blocks[inner])
+                solved.append(scattered(rows, columns[inner], product))
+                first, columns, blocks = first[~inner], columns[~inner], blocks[~inner]
+            rows = starts[f] + shapes[f][1] * first
+            border.append(scattered(rows, columns, blocks))
+            border.append(scattered(columns, rows, blocks.swapaxes(1, 2)))
+        self.B = assembled(coupling, (self.q0, self.q1))
+        self.F = assembled(solved, (self.q0, self.q1))
+        self.C = assembled(border, (self.q1, self.q1))
         self._apply = self._choose()
 
     def _choose(self):
@@ -252,20 +223,20 @@ class _Elimination:
         return out
 
 
-def _scattered(first, second, blocks: np.ndarray, row: int, column: int) -> tuple:
-    """Entries of blocks (P, ka, kb) in a large matrix: values, rows, columns."""
+def scattered(rows: np.ndarray, columns: np.ndarray, blocks: np.ndarray) -> tuple:
+    """Entries of blocks (P, ka, kb) in a large matrix, from where each begins: values, rows, columns."""
     _, ka, kb = blocks.shape
-    rows = row + first.astype(np.intp)[:, None, None] * ka + np.arange(ka)[:, None]
-    columns = column + second.astype(np.intp)[:, None, None] * kb + np.arange(kb)
-    shape = blocks.shape
+    rows = rows[:, None, None] + np.arange(ka)[:, None]
+    columns = columns[:, None, None] + np.arange(kb)
     return (
         blocks.ravel(),
-        np.broadcast_to(rows, shape).ravel(),
-        np.broadcast_to(columns, shape).ravel(),
+        np.broadcast_to(rows, blocks.shape).ravel(),
+        np.broadcast_to(columns, blocks.shape).ravel(),
     )
 
 
-def _assembled(entries: list[tuple], shape: tuple[int, int]):
+def assembled(entries: list[tuple], shape: tuple[int, int]):
+    """The sparse matrix of such entries, equal places added up."""
     from scipy import sparse
 
     if not entries:
