@@ -47,7 +47,7 @@ def main() -> None:
 
     adapter = marginaleffects_model(model, women)
     p = model.predict_proba(women)[:, 1]
-    X = adapter.get_exog(women)[:, :-2]
+    X = adapter.get_exog(women)[:, :-1]
     gradient = (p * (1.0 - p))[:, None] * X
     report("predictions", predictions(adapter), p, error_of(gradient, V), 1e-5)
     table = avg_predictions(adapter, by="urban")

@@ -93,15 +93,34 @@ def wald_statistic(difference: np.ndarray, covariance: np.ndarray) -> tuple[floa
     return float(np.sum(coordinates[kept] ** 2 / values[kept])), int(kept.sum())
 
 
-def covariance_matrix(result, covariance=None) -> np.ndarray:
-    """Covariance of the coefficients, zero for aliased ones; `covariance` when it is given."""
-    V = result.fixed_covariance if covariance is None else np.asarray(covariance, dtype=float)
-    p = len(result.names)
-    if V.shape != (p, p):
-        raise ValueError(f"covariance has shape {V.shape}; pass one of shape {(p, p)}")
-    V = V.copy()
-    V[result.aliased] = 0.0
-    V[:, result.aliased] = 0.0
+def covariance_matrix(result, covariance=None, *, random: bool = False) -> np.ndarray:
+    """Covariance of the coefficients, zero for aliased ones; `covariance` when it is given.
+
+    Parameters
+    ----------
+    result : FitResult
+    covariance : data frame or ndarray of shape (p, p) or (p + m, p + m), optional
+        Of the coefficients, or of them and the variances and covariances of the random effects.
+    random : bool, default=False
+        Give the latter; where only the former is given, the random effects' covariance is held at
+        its estimate.
+    """
+    p, m = len(result.names), len(result.theta)
+    if covariance is None:
+        slopes = result.parameter_slopes[: p + m if random else p]
+        V = slopes @ slopes.T
+    else:
+        V = np.array(covariance, dtype=float)
+        if V.shape not in ((p, p), (p + m, p + m)):
+            wanted = f"{(p, p)}" + (f", or {(p + m, p + m)} with variances" if m else "")
+            raise ValueError(f"covariance has shape {V.shape}; pass one of shape {wanted}")
+        if not random:
+            V = V[:p, :p]
+        elif V.shape[0] == p:
+            V = np.pad(V, (0, m))
+    out = np.flatnonzero(result.aliased)
+    V[out] = 0.0
+    V[:, out] = 0.0
     return V
 
 

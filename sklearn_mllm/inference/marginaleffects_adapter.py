@@ -12,12 +12,12 @@ def marginaleffects_model(model, X, *, prediction: str = "typical", covariance=N
 
     `predictions`, `comparisons`, `slopes`, their averages, `datagrid` and `hypotheses` of that
     package then work with probabilities of the event, and with standard errors from the covariance
-    of the coefficients. That package is licensed under GPL-3.0-or-later, so it is neither a
-    dependency nor an extra of this one: install it yourself (`pip install marginaleffects`).
-    Nothing of it is part of this adapter, which has the methods that its functions call (seen in
-    version 0.6) and is made known to it, when it is installed, as a virtual subclass of its base
-    class. polars, which it needs, is needed here too; its version 0.6.0 fails on factors with
-    polars 2, and takes them with polars 1.44.
+    of the coefficients, and of the random effects' variances where they are averaged over. That
+    package is licensed under GPL-3.0-or-later, so it is neither a dependency nor an extra of this
+    one: install it yourself (`pip install marginaleffects`). Nothing of it is part of this adapter,
+    which has the methods that its functions call (seen in version 0.6) and is made known to it, when
+    it is installed, as a virtual subclass of its base class. polars, which it needs, is needed here
+    too; its version 0.6.0 fails on factors with polars 2, and takes them with polars 1.44.
 
     Parameters
     ----------
@@ -29,8 +29,8 @@ def marginaleffects_model(model, X, *, prediction: str = "typical", covariance=N
     prediction : {"typical", "marginal"}, default="typical"
         Probabilities with the random effects at zero, or averaged over them. Averaging over random
         slopes needs the grouping columns in X.
-    covariance : data frame or ndarray of shape (p, p), optional
-        Of the coefficients, e.g. from `robust_covariance`; the model's own by default.
+    covariance : data frame or ndarray, optional
+        As in `marginal_effects`; the model's own by default.
 
     Returns
     -------
@@ -46,9 +46,9 @@ def marginaleffects_model(model, X, *, prediction: str = "typical", covariance=N
     Notes
     -----
     An offset that was handed to `fit` as an array is not known here and counts as 0; offset() in the
-    formula is. Errors carry the uncertainty of the coefficients, with the random effects'
-    covariance held at its estimate. The package takes derivatives by forward differences with a
-    tiny step; `eps_vcov=1e-6` gives errors of slopes more digits.
+    formula is. With "marginal" the coefficients are followed by the variances and covariances of
+    the random effects. The package takes derivatives by forward differences with a tiny step;
+    `eps_vcov=1e-6` gives errors of slopes more digits.
 
     References
     ----------
@@ -102,7 +102,11 @@ class MarginalEffectsModel:
         self.model = model
         self.prediction = prediction
         self.response_name = model.spec_.parsed.response_name or ""
-        self._vcov = covariance_matrix(model.result_, covariance)
+        result = model.result_
+        averaged = prediction == "marginal"
+        self._names = [*result.names, *(result.random_names if averaged else ())]
+        self._values = np.concatenate([result.fixed, result.random_values if averaged else []])
+        self._vcov = covariance_matrix(result, covariance, random=averaged)
         self._data = _model_data(model, X)
         self._types = {
             name: _kind(model.spec_, name, self._data[name]) for name in self._predictors
@@ -117,15 +121,15 @@ class MarginalEffectsModel:
         return self._data
 
     def get_coef(self) -> np.ndarray:
-        """Coefficients, shape (p,), 0 where aliased."""
-        return np.array(self.model.result_.fixed)
+        """Coefficients, 0 where aliased, and with "marginal" variances; shape (r,)."""
+        return self._values.copy()
 
     def get_coefnames(self) -> np.ndarray:
-        """Names of the coefficients, shape (p,)."""
-        return np.array(self.model.result_.names)
+        """Their names, shape (r,)."""
+        return np.array(self._names)
 
     def get_vcov(self, vcov: bool = True) -> np.ndarray | None:
-        """Covariance of the coefficients, shape (p, p); None for `vcov=False`.
+        """Covariance of `get_coef`, shape (r, r); None for `vcov=False`.
 
         Raises
         ------
@@ -175,7 +179,7 @@ class MarginalEffectsModel:
         return None
 
     def get_exog(self, newdata) -> np.ndarray:
-        """Design of new rows with two columns more: the offset, and the variance to average over.
+        """Design of new rows: columns of the coefficients, the offset, columns of random effects.
 
         Parameters
         ----------
@@ -183,7 +187,8 @@ class MarginalEffectsModel:
 
         Returns
         -------
-        ndarray of shape (n, p + 2)
+        ndarray of shape (n, p + 1 + q)
+            The last q only with "marginal".
 
         Raises
         ------
@@ -197,16 +202,17 @@ class MarginalEffectsModel:
         if n != len(newdata):
             raise ValueError(f"{len(newdata) - n} of {len(newdata)} rows miss a predictor")
         offset = np.zeros(n) if design.offset is None else design.offset
-        return np.column_stack([design.X, offset, design.variance])
+        Z = [np.broadcast_to(z, (n, z.shape[1])) for z in design.Z]
+        return np.column_stack([design.X, offset, *Z])
 
     def get_predict(self, params, newdata):
         """Probabilities of the event.
 
         Parameters
         ----------
-        params : array-like of shape (p,)
-            Coefficients.
-        newdata : data frame or ndarray of shape (n, p + 2)
+        params : array-like of shape (r,)
+            As `get_coef`.
+        newdata : data frame or ndarray of shape (n, p + 1 + q)
             Rows, or what `get_exog` made of them.
 
         Returns
@@ -220,9 +226,20 @@ class MarginalEffectsModel:
 
         if not isinstance(newdata, np.ndarray):
             newdata = self.get_exog(newdata)
-        eta = newdata[:, :-2] @ np.asarray(params, dtype=float) + newdata[:, -2]
-        link, variance = get_link(self.model.result_.link), newdata[:, -1]
-        probability = link.averaged(eta, np.sqrt(variance))
+        result, params = self.model.result_, np.asarray(params, dtype=float)
+        p = len(result.names)
+        eta = newdata[:, :p] @ params[:p] + newdata[:, p]
+        variance = np.zeros(len(newdata))
+        column, at = p + 1, p
+        for term in result.terms if self.prediction == "marginal" else ():
+            k = len(term.effects)
+            Z = newdata[:, column : column + k]
+            a, b = np.triu_indices(k)
+            twice = params[at : at + a.size] * np.where(a == b, 1.0, 2.0)
+            variance += np.einsum("nc,nc,c->n", Z[:, a], Z[:, b], twice)
+            column, at = column + k, at + a.size
+        # differences may step below zero at a variance of zero
+        probability = get_link(result.link).averaged(eta, np.sqrt(np.maximum(variance, 0.0)))
         rowid = np.arange(len(newdata), dtype=np.int32)
         return pl.DataFrame({"rowid": rowid, "estimate": probability})
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
+from ..prediction.probabilities import effect_variance
 from ..result.wald import wald_columns
 
 __all__ = ["marginal_coefficients", "marginal_effects"]
@@ -42,8 +41,10 @@ def marginal_effects(
     prediction : {"marginal", "typical"}, default="marginal"
         Probabilities averaged over the random effects, or with them at zero.
     level : float, default=0.95
-    covariance : data frame or ndarray of shape (p, p), optional
-        Of the coefficients, e.g. from `robust_covariance`.
+    covariance : data frame or ndarray, optional
+        Of the coefficients and the variances, e.g. from `robust_covariance` with
+        ``variances=True``; one of the coefficients alone, (p, p), holds the random effects'
+        covariance at its estimate.
     offset : array-like of shape (n,), optional
         As in `fit`.
 
@@ -51,8 +52,8 @@ def marginal_effects(
     -------
     DataFrame
         Index: `age` for a number, `ch[Y - N]` for a factor. Columns estimate, std_error, z, p_value,
-        conf_low, conf_high. Errors carry the uncertainty of the coefficients, with the random
-        effects' covariance held at its estimate.
+        conf_low, conf_high. Errors carry the joint uncertainty of the coefficients and of the random
+        effects' covariance.
 
     Raises
     ------
@@ -82,20 +83,18 @@ def marginal_effects(
     check_is_fitted(model, "result_")
     if prediction not in PREDICTIONS:
         raise ValueError(f"prediction={prediction!r} is not one of 'marginal', 'typical'")
-    V = covariance_matrix(model.result_, covariance)
+    V = covariance_matrix(model.result_, covariance, random=True)
     frame = _frame(X)
     labels, estimates, slopes = [], [], []
     for name in _variables(model, frame, variables):
         for label, first, second, divisor in _scenarios(model, frame, name):
-            high = _Design(model, second, prediction, groups, offset)
-            low = _Design(model, first, prediction, groups, offset)
-
-            def effect(beta, high=high, low=low, divisor=divisor) -> float:
-                return float(np.mean((high(beta) - low(beta)) / divisor))
-
+            high, low = (
+                _Design(model, rows, prediction, groups, offset).mean_probability()
+                for rows in (second, first)
+            )
             labels.append(label)
-            estimates.append(effect(model.result_.fixed))
-            slopes.append(_gradient(effect, model.result_.fixed, V))
+            estimates.append((high[0] - low[0]) / divisor)
+            slopes.append((high[1] - low[1]) / divisor)
     return _table(labels, np.array(estimates), np.array(slopes), V, level)
 
 
@@ -116,16 +115,16 @@ def marginal_coefficients(
     groups : array-like of shape (n,), data frame or dict, optional
         As in `fit`; they only matter to models with random slopes that were fitted with them.
     level : float, default=0.95
-    covariance : data frame or ndarray of shape (p, p), optional
-        Of the coefficients.
+    covariance : data frame or ndarray, optional
+        As in `marginal_effects`.
     offset : array-like of shape (n,), optional
         As in `fit`.
 
     Returns
     -------
     DataFrame
-        As `fixed_effects_`, NaN for aliased coefficients. Errors carry the uncertainty of the
-        coefficients, with the random effects' covariance held at its estimate.
+        As `fixed_effects_`, NaN for aliased coefficients. Errors carry the joint uncertainty of the
+        coefficients and of the random effects' covariance.
 
     Raises
     ------
@@ -153,7 +152,7 @@ def marginal_coefficients(
 
     check_is_fitted(model, "result_")
     result = model.result_
-    V = covariance_matrix(result, covariance)
+    V = covariance_matrix(result, covariance, random=True)
     design = _Design(model, _frame(X), "marginal", groups, offset)
     kept = np.flatnonzero(~result.aliased)
     columns = design.X[:, kept]
@@ -162,28 +161,33 @@ def marginal_coefficients(
             "X: these rows do not tell the coefficients apart; pass the training data or more rows"
         )
     projection = np.linalg.pinv(columns)
-
-    def averaged(beta: np.ndarray) -> np.ndarray:
-        eta = design.predictor(beta)
-        return projection @ (eta if design.offset is None else eta - design.offset)
-
+    averaged, gradient = design.predictor()
+    if design.offset is not None:
+        averaged = averaged - design.offset
     estimate = np.full(len(result.names), np.nan)
-    estimate[kept] = averaged(result.fixed)
-    slopes = np.full((len(result.names), len(result.names)), np.nan)
-    slopes[kept] = _gradient(averaged, result.fixed, V)
+    estimate[kept] = projection @ averaged
+    slopes = np.full((len(result.names), V.shape[0]), np.nan)
+    slopes[kept] = projection @ gradient
     return _table(list(result.names), estimate, slopes, V, level)
 
 
 class _Design:
-    """Probabilities of fixed rows as a function of the coefficients."""
+    """Probabilities of fixed rows as a function of the coefficients and the random effects' covariance.
+
+    Attributes
+    ----------
+    X : ndarray of shape (n, p)
+    Z : list of ndarray of shape (n, k) or (1, k)
+        One for each random-effects term that is averaged over.
+    offset : ndarray of shape (n,) or None
+    """
 
     def __init__(self, model, frame, prediction: str, groups=None, offset=None) -> None:
         from ..design.row_vectors import check_offset
         from ..design.table import make_table
         from ..links import get_link
-        from ..prediction.probabilities import effect_variance
 
-        result = model.result_
+        self.result = result = model.result_
         random = prediction == "marginal" and bool(result.terms)
         needs_effects = random and not all(e.is_intercept for e in model.spec_.effects)
         table = make_table(frame, groups)
@@ -196,22 +200,41 @@ class _Design:
         self.X = np.asarray(matrices.X)
         self.offset = matrices.offset if offset is None else offset
         self.link = get_link(result.link)
-        n = self.X.shape[0]
-        self.variance = np.zeros(n)
-        if random:
-            for number, term in enumerate(result.terms):
-                Z = matrices.random[number].Z if needs_effects else None
-                self.variance += effect_variance(term, Z)
+        one = np.ones((1, 1))
+        self.Z = []
+        for number in range(len(result.terms) if random else 0):
+            Z = matrices.random[number].Z if needs_effects else None
+            self.Z.append(one if Z is None else Z)
 
-    def __call__(self, beta: np.ndarray) -> np.ndarray:
-        return self.link.inverse(self.predictor(beta))
+    def predictor(self) -> tuple[np.ndarray, np.ndarray]:
+        """Linear predictor of the probabilities (n,), and its derivatives in (fixed, variances).
 
-    def predictor(self, beta: np.ndarray) -> np.ndarray:
-        """Linear predictor of the probabilities, shape (n,)."""
-        eta = self.X @ beta
+        The latter as `FitResult.random_values`.
+        """
+        n, p = self.X.shape
+        eta = self.X @ self.result.fixed
         if self.offset is not None:
             eta = eta + self.offset
-        return self.link.averaged_predictor(eta, np.sqrt(self.variance))
+        slopes = np.zeros((n, p + len(self.result.theta)))
+        if not self.Z:
+            slopes[:, :p] = self.X
+            return eta, slopes
+        variance, at = np.zeros(n), p
+        for term, Z in zip(self.result.terms, self.Z, strict=True):
+            variance += effect_variance(term, Z)
+            # z'Sz, with each covariance in it twice
+            a, b = np.triu_indices(len(term.effects))
+            slopes[:, at : at + a.size] = Z[:, a] * Z[:, b] * np.where(a == b, 1.0, 2.0)
+            at += a.size
+        middle, by_eta, by_variance = self.link.averaged_derivatives(eta, np.sqrt(variance))
+        slopes[:, p:] *= by_variance[:, None]
+        slopes[:, :p] = by_eta[:, None] * self.X
+        return middle, slopes
+
+    def mean_probability(self) -> tuple[float, np.ndarray]:
+        """The probabilities' mean over the rows, and its derivatives in (fixed, variances)."""
+        eta, slopes = self.predictor()
+        return float(self.link.inverse(eta).mean()), self.link.density(eta) @ slopes / len(eta)
 
 
 def _frame(X):
@@ -275,21 +298,6 @@ def _constant(frame, name: str, value):
     if isinstance(frame[name].dtype, pd.CategoricalDtype):
         column = column.astype(frame[name].dtype)
     return frame.assign(**{name: column})
-
-
-def _gradient(function: Callable, beta: np.ndarray, V: np.ndarray) -> np.ndarray:
-    """Central differences in each coefficient; shape (..., p)."""
-    columns = []
-    for j, error in enumerate(np.sqrt(np.maximum(np.diag(V), 0.0))):
-        step = 1e-3 * error
-        if not step > 0.0:
-            columns.append(np.zeros(np.shape(function(beta))))
-            continue
-        move = np.zeros(beta.shape)
-        move[j] = step
-        up, down = np.asarray(function(beta + move)), np.asarray(function(beta - move))
-        columns.append((up - down) / (2.0 * step))
-    return np.stack(columns, axis=-1)
 
 
 def _table(labels, estimate: np.ndarray, slopes: np.ndarray, V: np.ndarray, level: float):

@@ -17,6 +17,7 @@ def robust_covariance(
     sample_weight=None,
     offset=None,
     correction: bool = True,
+    variances: bool = False,
 ):
     """Covariance of the coefficients that holds where the model within clusters is wrong.
 
@@ -45,12 +46,15 @@ def robust_covariance(
         As in `fit`.
     correction : bool, default=True
         Multiply by J / (J - 1), J the number of clusters.
+    variances : bool, default=False
+        Also of the variances and covariances of the random effects, in rows and columns such as
+        `var(Intercept|district)`: what `marginal_effects` and `marginal_coefficients` average over.
 
     Returns
     -------
-    DataFrame of shape (p, p)
-        Coefficient names in index and columns, NaN for aliased ones; `contrast`, `anova` and
-        `odds_ratios` take it as `covariance`. `.attrs` has n_groups.
+    DataFrame of shape (p, p) or (p + m, p + m)
+        Coefficient names in index and columns, NaN for aliased ones; `contrast`, `anova`,
+        `odds_ratios` and the functions named above take it as `covariance`. `.attrs` has n_groups.
 
     Raises
     ------
@@ -94,15 +98,10 @@ def robust_covariance(
     J = scores.shape[0]
     if J < 2:
         raise ValueError("robust_covariance needs two clusters or more")
-    bread = result.joint_covariance
-    m = bread @ scores.T
-    joint = m @ m.T * (J / (J - 1) if correction else 1.0)
-    p = len(result.names)
-    kept = np.flatnonzero(~result.aliased)
-    out = np.full((p, p), np.nan)
-    out[np.ix_(kept, kept)] = joint[: kept.size, : kept.size]
-    names = list(result.names)
-    table = pd.DataFrame(out, index=names, columns=names)
+    names = [*result.names, *(result.random_names if variances else ())]
+    moves = result.parameter_slopes[: len(names)] @ (result.joint_root.T @ scores.T)
+    V = moves @ moves.T * (J / (J - 1) if correction else 1.0)
+    table = pd.DataFrame(V, index=names, columns=names)
     table.attrs["n_groups"] = J
     return table
 

@@ -229,6 +229,35 @@ class FitResult:
         return self.joint_root @ self.joint_root.T
 
     @property
+    def random_names(self) -> tuple[str, ...]:
+        """`var(x|group)` and `cov(x,y|group)`, as `random_values`."""
+        out = []
+        for term in self.terms:
+            for a, b in zip(*np.triu_indices(len(term.effects)), strict=True):
+                x, y = term.effects[a], term.effects[b]
+                out.append(f"var({x}|{term.group})" if a == b else f"cov({x},{y}|{term.group})")
+        return tuple(out)
+
+    @property
+    def random_values(self) -> np.ndarray:
+        """Rows of the upper triangles of each term's covariance matrix, shape (m,)."""
+        parts = [t.covariance[np.triu_indices(len(t.effects))] for t in self.terms]
+        return np.concatenate(parts) if parts else np.zeros(0)
+
+    @property
+    def parameter_slopes(self) -> np.ndarray:
+        """Derivatives of (fixed, `random_values`) in xi, see `joint_root`; shape (p + m, M)."""
+        kept = np.flatnonzero(~self.aliased)
+        fixed = np.full((len(self.names), self.joint_root.shape[1]), np.nan)
+        fixed[kept] = self.joint_root[: kept.size]
+        rows = [fixed]
+        for term in self.terms:
+            half = term.root_tangent @ term.root.T
+            a, b = np.triu_indices(len(term.effects))
+            rows.append((half[:, a, b] + half[:, b, a]).T)
+        return np.concatenate(rows)
+
+    @property
     def n_parameters(self) -> int:
         """Free parameters of the model: kept coefficients and every theta."""
         return int((~self.aliased).sum()) + self.theta.shape[0]

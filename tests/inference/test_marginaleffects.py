@@ -111,7 +111,7 @@ def test_predictions_and_errors_are_those_of_the_linear_predictor(model, women):
     expected = typical.predict_proba(women)[:, 1]
     np.testing.assert_allclose(found, expected, rtol=1e-6)
     kept = model.fixed_effects_["estimate"].notna().to_numpy()
-    X = adapter.get_exog(women)[:, :-2][:, kept]
+    X = adapter.get_exog(women)[:, :-1][:, kept]
     V = model.covariance_.to_numpy()[np.ix_(kept, kept)]
     by_formula = expected * (1.0 - expected) * np.sqrt(np.einsum("na,ab,nb->n", X, V, X))
     np.testing.assert_allclose(error, by_formula, rtol=1e-5)

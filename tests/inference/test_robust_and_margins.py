@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
+from copy import copy
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -255,3 +259,107 @@ def test_margins_know_the_offset(women):
     ]
     effect = marginal_effects(plain, women, variables="urban", offset=shift)["estimate"]
     assert effect.iloc[0] == pytest.approx(p[1] - p[0], rel=1e-9)
+
+
+def moved(model, step):
+    """The model with its coefficients and random effects' covariance a step away."""
+    result = model.result_
+    fixed = result.fixed.copy()
+    fixed[~result.aliased] += (result.joint_root @ step)[: int((~result.aliased).sum())]
+    terms = tuple(
+        replace(t, root=t.root + np.einsum("m,mab->ab", step, t.root_tangent)) for t in result.terms
+    )
+    other = copy(model)
+    other.result_ = replace(result, fixed=fixed, terms=terms)
+    return other
+
+
+@pytest.mark.parametrize(
+    ("formula", "link"),
+    [
+        ("use ~ age*ch + livch + (1 + urban | district)", "logit"),  # a column is aliased
+        ("use ~ age + ch + (age || district) + (1 | livch)", "cloglog"),
+        ("use ~ urban + (1 | district/urban)", "probit"),  # a variance is zero
+    ],
+)
+def test_errors_of_margins_are_those_of_the_whole_quantity(women, formula, link):
+    """Delta method by differences of the function itself in all parameters at once."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        model = MixedLogisticClassifier(formula, link=link).fit(women)
+    steps = 1e-3 * np.eye(model.result_.joint_root.shape[1])
+    for function in (marginal_effects, marginal_coefficients):
+        slopes = [
+            (function(moved(model, h), women) - function(moved(model, -h), women))["estimate"]
+            for h in steps
+        ]
+        error = np.sqrt(np.sum((np.array(slopes) / 2e-3) ** 2, axis=0))
+        found = function(model, women)["std_error"]
+        np.testing.assert_allclose(found, error, rtol=1e-6)
+        held = function(model, women, covariance=model.covariance_)["std_error"]
+        assert (np.abs(held / found - 1.0).dropna() > 1e-7).all()
+
+
+def test_errors_of_margins_from_the_likelihood_alone():
+    """Likelihood, its Hessian in (beta, sd) and averages over the effects, all by brute force."""
+    generator = np.random.default_rng(3)
+    groups = np.repeat(np.arange(15), 12)
+    x = generator.normal(size=180)
+    eta = 0.9 * x - 0.4 + 1.5 * generator.normal(size=15)[groups]
+    y = (generator.uniform(size=180) < 1.0 / (1.0 + np.exp(-eta))).astype(int)
+    frame = pd.DataFrame({"x": x, "y": y, "g": groups})
+    model = MixedLogisticClassifier("y ~ x + (1 | g)", n_agq=25).fit(frame)
+    nodes, weights = np.polynomial.hermite_e.hermegauss(80)
+    weights = weights / weights.sum()
+
+    def p(phi, at=x):
+        return 1.0 / (1.0 + np.exp(-(phi[0] + phi[1] * at[:, None] + phi[2] * nodes)))
+
+    def log_likelihood(phi):
+        rows = np.log(np.where(y[:, None] == 1, p(phi), 1.0 - p(phi)))
+        return np.log(np.exp(np.add.reduceat(rows, np.arange(0, 180, 12))) @ weights).sum()
+
+    def quantities(phi):
+        average = p(phi) @ weights
+        design = np.column_stack([np.ones(180), x])
+        slope = (p(phi) * (1.0 - p(phi)) * phi[1]) @ weights
+        fitted = np.linalg.lstsq(design, np.log(average / (1.0 - average)), rcond=None)[0]
+        return np.array([slope.mean(), *fitted])
+
+    phi = np.array([*model.result_.fixed, model.variance_components_["std_dev"].iloc[0]])
+    h = 1e-3 * np.eye(3)
+    H = [
+        [
+            sum(s * t * log_likelihood(phi + s * a + t * b) for s in (1, -1) for t in (1, -1))
+            / 4e-6
+            for a in h
+        ]
+        for b in h
+    ]
+    J = np.array([(quantities(phi + a) - quantities(phi - a)) / 2e-3 for a in h])
+    expected = np.sqrt(np.diag(J.T @ np.linalg.inv(-np.array(H)) @ J))
+    effects, coefficients = marginal_effects(model, frame), marginal_coefficients(model, frame)
+    found = pd.concat([effects, coefficients])
+    np.testing.assert_allclose(found["estimate"], quantities(phi), rtol=1e-6)
+    np.testing.assert_allclose(found["std_error"], expected, rtol=1e-4)
+
+
+def test_sandwich_of_the_variances(women):
+    model = MixedLogisticClassifier("use ~ age + urban + (1 | district)").fit(women)
+    V, wide = (robust_covariance(model, women, variances=v) for v in (False, True))
+    pd.testing.assert_frame_equal(wide.iloc[:3, :3], V)
+    assert wide.index[3] == "var(Intercept|district)"
+    # of one variance: 2 sd d(sd), by the scores in the solver's coordinates
+    refitter = training_problem(model, women, None, None, None, None)
+    moves = model.result_.joint_covariance @ group_scores(refitter, model.result_.phi).T
+    moves[3] *= 2.0 * model.result_.theta[0]
+    np.testing.assert_allclose(wide, moves @ moves.T * 60 / 59, rtol=1e-8)
+    held, free = (marginal_coefficients(model, women, covariance=v) for v in (V, wide))
+    assert (np.abs(free["std_error"] / held["std_error"] - 1.0) > 1e-4).all()
+    for function in (contrast, anova, odds_ratios):
+        arguments = (["age"],) if function is contrast else ()
+        pd.testing.assert_frame_equal(
+            function(model, *arguments, covariance=wide), function(model, *arguments, covariance=V)
+        )
+    with pytest.raises(ValueError, match=r"\(3, 3\), or \(4, 4\) with variances"):
+        contrast(model, ["age"], covariance=np.eye(2))
