@@ -40,8 +40,6 @@ def check_parameters(estimator) -> None:
                 "prior must be None or a sklearn_mllm.Prior, e.g. Prior(fixed_sd=2.5), got "
                 f"{estimator.prior!r}"
             )
-        if estimator.n_agq == 0:
-            raise ValueError("prior is not available with n_agq=0 (the joint mode); use n_agq=1")
 
 
 def _integer(name: str, value, lowest: int) -> None:

@@ -44,7 +44,7 @@ def fit_arrays(
     """
     from ..objective import objective_for
     from ..objective.laplace import ModeError
-    from ..objective.prior import Penalty
+    from ..objective.prior import Penalty, check_terms
     from ..optimizer.fit import fit_problem
     from ..optimizer.maximize import NotFinite
     from ..optimizer.package import package, snapshot
@@ -57,6 +57,7 @@ def fit_arrays(
     if prior is not None:
         from ..objective.covariance import CovarianceLayout
 
+        check_terms(prior, [(term.group, term.effects) for term in matrices.random])
         layout = CovarianceLayout(build.problem)
         penalty = Penalty(prior, kept, build.fixed_map.T, build.random_maps, layout)
     about = {"link": link.name, "n_agq": n_agq, "constant": response.constant}
@@ -80,10 +81,13 @@ def fit_arrays(
             progress=progress,
         )
     except (NotFinite, ModeError) as error:
+        bounds = "prior=Prior(fixed_sd=2.5, random='wishart', scale=5)"
+        if prior is not None:
+            bounds = f"a prior narrower than {prior!r}"
         raise ValueError(
             f"the likelihood of this model cannot be evaluated on these data: {error}. Look for "
             "extreme values in the covariates or the offset, simplify the random effects, or use "
-            "prior= to keep the estimates within bounds"
+            f"{bounds} to keep the estimates within bounds"
         ) from error
     try:
         result = package(

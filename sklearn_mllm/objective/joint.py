@@ -11,7 +11,10 @@ conditional mode at beta(theta), P has the gradient
 
     dP/dtheta = dL/dtheta + N' A^-1 dL/dbeta
 
-with the gradient of `laplace.py` and A, N of `tangents.py`.
+with the gradient of `laplace.py` and A, N of `tangents.py`. A normal prior on the coefficients with
+precision Q adds -beta'Q beta/2 to both: to what (beta, u) maximise, so that A becomes A + Q, and to P,
+
+    dP/dtheta = dL/dtheta + N' (A + Q)^-1 (dL/dbeta - Q beta).
 """
 
 from __future__ import annotations
@@ -53,12 +56,15 @@ class JointModeObjective(ModeBased):
         Where the next evaluation starts.
     beta_tangent : ndarray of shape (p, m)
         dbeta/dtheta at the last evaluation.
+    prior_precision : ndarray of shape (p, p)
+        Q of a normal prior on the coefficients.
     """
 
     def __init__(self, problem: Problem, link, n_threads: int = 1) -> None:
         super().__init__(problem, link, n_threads)
         self.problem = replace(problem, X=np.empty((0, problem.n)))
         self.beta = np.zeros(problem.p)
+        self.prior_precision = np.zeros((problem.p, problem.p))
         self.beta_tangent = np.zeros((problem.p, self.layout.n_theta))
         self._theta: np.ndarray | None = None
         self._tangents: Tangents | None = None
@@ -107,7 +113,8 @@ class JointModeObjective(ModeBased):
         for _ in range(MAX_STEPS):
             state = self.laplace.find_modes(np.concatenate([beta, theta]), min(tol, 1e-8))
             new = state.log_likelihood - 0.5 * float(state.u @ state.u)
-            new += 0.5 * state.decrement
+            pull = self.prior_precision @ beta
+            new += 0.5 * (state.decrement - float(beta @ pull))
             if new < value - 1e-10 * abs(value) and slope > tol:
                 step = 0.25 * step
                 beta = beta - 3.0 * step
@@ -115,10 +122,10 @@ class JointModeObjective(ModeBased):
                 continue
             value = new
             found = self._linearise()
-            gradient = self.rows.transpose_dot(state.s)
+            gradient = self.rows.transpose_dot(state.s) - pull
             # the last step on u is still to be taken: X's changes by - X'WZ Lambda step
             gradient -= found.coupling @ state.step
-            factor = _factorise(found.schur)
+            factor = _factorise(found.schur + self.prior_precision)
             step = linalg.cho_solve(factor, gradient, check_finite=False)
             slope = float(step @ gradient)
             if slope < tol:
@@ -144,8 +151,10 @@ class JointModeObjective(ModeBased):
         self.find_joint_mode(theta, min(tol, 1e-12))
         plain = self.laplace.evaluate(np.concatenate([self.beta, theta]), min(tol, 1e-12))
         in_beta, in_theta = np.split(plain.gradient, [self.rows.p])
-        shift = linalg.cho_solve(self._factor, in_beta, check_finite=False)
-        return Evaluation(phi, plain.value, in_theta + self._tangents.pull.T @ shift)
+        pull = self.prior_precision @ self.beta
+        shift = linalg.cho_solve(self._factor, in_beta - pull, check_finite=False)
+        value = plain.value - 0.5 * float(self.beta @ pull)
+        return Evaluation(phi, value, in_theta + self._tangents.pull.T @ shift)
 
     # -- back to (beta, theta) -------------------------------------------------------------------
 
@@ -156,11 +165,11 @@ class JointModeObjective(ModeBased):
     def joint_hessian(self, theta_hessian: np.ndarray) -> np.ndarray:
         """Hessian in (beta, theta) from that of P, shape (M, M).
 
-        A quadratic in (beta, theta) with curvature -A in beta, whose maximum over beta lies at
-        beta(theta) and is P: with D = dbeta/dtheta its Hessian is
+        A quadratic in (beta, theta) with curvature -A (or -A - Q) in beta, whose maximum over beta
+        lies at beta(theta) and is P: with D = dbeta/dtheta its Hessian is
         [[-A, A D], [D'A, P'' - D'A D]], and the covariance of beta is A^-1 - D P''^-1 D'.
         """
-        A, D = self._tangents.schur, self.beta_tangent
+        A, D = self._tangents.schur + self.prior_precision, self.beta_tangent
         AD = A @ D
         return np.block([[-A, AD], [AD.T, theta_hessian - D.T @ AD]])
 

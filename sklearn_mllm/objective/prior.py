@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Real
 
 import numpy as np
 
-__all__ = ["Penalty", "Prior"]
+__all__ = ["Penalty", "Prior", "check_terms"]
 
 
 @dataclass(frozen=True)
@@ -31,11 +32,13 @@ class Prior:
         proportional to ``|S|^((df - k - 1)/2) exp(-tr(S)/(2 scale^2))``. `"gamma"`: each standard
         deviation s has density ``s^(shape - 1) exp(-rate s)``.
     df : float or None, default=None
-        Of the Wishart; None is k + 2.5, blme's default.
+        Of the Wishart, at least k + 1: below that the density has no bound at a zero variance, and
+        there is no mode. None is k + 2.5, blme's default.
     scale : float, default=inf
-        Of the Wishart, on the scale of a standard deviation; inf drops the exponential.
+        Of the Wishart, on the scale of a standard deviation; inf drops the exponential, and then
+        nothing but the data keeps a variance from growing.
     shape, rate : float, default=2.5 and 0.0
-        Of the gamma.
+        Of the gamma; a rate of 0 bounds nothing from above either.
 
     References
     ----------
@@ -63,16 +66,21 @@ class Prior:
                 f"prior: random must be 'wishart', 'gamma' or None, got {self.random!r}"
             )
         sds = self.fixed_sd.values() if isinstance(self.fixed_sd, Mapping) else [self.fixed_sd]
-        for value in [*sds, self.intercept_sd, self.scale]:
-            if value is not None and not value > 0.0:
+        for value in [*sds, self.intercept_sd]:
+            if value is not None and not (isinstance(value, Real) and value > 0.0):
                 raise ValueError(
-                    f"prior: standard deviations and scale must be positive, got {value!r}"
+                    f"prior: standard deviations must be positive numbers, or None, got {value!r}"
                 )
-        if not self.shape >= 1.0 or not self.rate >= 0.0:
-            raise ValueError(
-                f"prior: needs shape >= 1 and rate >= 0, got shape={self.shape!r}, "
-                f"rate={self.rate!r}"
-            )
+        if not (isinstance(self.scale, Real) and self.scale > 0.0):
+            raise ValueError(f"prior: scale must be a positive number, got {self.scale!r}")
+        for name, lowest in (("df", 2.0), ("shape", 1.0), ("rate", 0.0)):
+            value = getattr(self, name)
+            if value is None and name == "df":
+                continue
+            if not (isinstance(value, Real) and lowest <= value < np.inf):
+                raise ValueError(
+                    f"prior: {name} must be a finite number >= {lowest:g}, got {value!r}"
+                )
 
     def precisions(self, names) -> np.ndarray:
         """Precision of each named coefficient.
@@ -104,6 +112,32 @@ class Prior:
         return out
 
 
+def check_terms(prior: Prior, terms) -> None:
+    """Refuse a Wishart density without a mode.
+
+    Parameters
+    ----------
+    prior : Prior
+    terms : iterable of (group, effects)
+
+    Raises
+    ------
+    ValueError
+        A term has more effects than `df` allows.
+    """
+    if prior.random != "wishart" or prior.df is None:
+        return
+    for group, effects in terms:
+        k = len(effects)
+        if prior.df < k + 1.0:
+            raise ValueError(
+                f"prior: df={prior.df:g} is too few for the {k} effects "
+                f"({', '.join(map(repr, effects))}) of {group!r}: below {k + 1} the Wishart "
+                "density has no bound at a zero variance, so that there is no mode; pass "
+                f"df >= {k + 1}, or df=None for {k + 2.5:g}"
+            )
+
+
 class Penalty:
     """Log prior density in the solver's parameters, with gradient and Hessian.
 
@@ -132,13 +166,19 @@ class Penalty:
         gamma = phi[:p]
         gradient, H = np.zeros(M), np.zeros((M, M))
         pull = self.precision @ gamma
-        value = -0.5 * float(gamma @ pull)
         gradient[:p] = -pull
         H[:p, :p] = -self.precision
+        value, gradient[p:], H[p:, p:] = self.of_theta(phi[p:])
+        return value - 0.5 * float(gamma @ pull), gradient, H
+
+    def of_theta(self, theta: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+        """The part in theta alone: value, gradient (m,) and Hessian (m, m)."""
+        m = theta.shape[0]
+        value, gradient, H = 0.0, np.zeros(m), np.zeros((m, m))
         if self.prior.random is not None:
             for number, C in enumerate(self.maps):
                 part = self._wishart if self.prior.random == "wishart" else self._gamma
-                value += part(number, C, phi[p:], gradient[p:], H[p:, p:])
+                value += part(number, C, theta, gradient, H)
         return value, gradient, H
 
     def _entries(self, number: int):
@@ -161,11 +201,12 @@ class Penalty:
         for t, i, j in entries:
             gradient[t] -= inverse_scale * slope[i, j]
             if i == j:
-                if theta[t] == 0.0:
-                    return -np.inf if power > 0.0 else value
-                value += power * float(np.log(abs(theta[t])))
-                gradient[t] += power / theta[t]
-                H[t, t] -= power / theta[t] ** 2
+                if power and theta[t] == 0.0:
+                    return -np.inf
+                if power:
+                    value += power * float(np.log(abs(theta[t])))
+                    gradient[t] += power / theta[t]
+                    H[t, t] -= power / theta[t] ** 2
             for s, i2, j2 in entries:
                 if j2 == j:
                     H[t, s] -= inverse_scale * CtC[i, i2]

@@ -87,9 +87,12 @@ def ascend(
     `watch` sees each evaluation and may end the ascent by an exception.
     """
     evaluate = objective.evaluate
+    at = start
     if penalty is not None:
 
         def evaluate(phi: np.ndarray, mode_tol: float) -> Evaluation:
+            nonlocal at
+            at = phi
             plain = objective.evaluate(phi, mode_tol)
             value, gradient, _ = penalty(phi)
             return Evaluation(phi, plain.value + value, plain.gradient + gradient)
@@ -106,7 +109,7 @@ def ascend(
         H, tangent = objective_hessian(objective)
         objective.tangent = tangent
         if penalty is not None:
-            H = H + penalty(objective.state.phi)[2]
+            H = H + penalty(at)[2]
         return H, tangent
 
     tell = None
@@ -201,7 +204,7 @@ def fit_problem(
     ----------
     make_objective : callable(problem, link, n_threads=...)
     penalty : callable(phi) -> (value, gradient, Hessian), optional
-        Log prior density.
+        Log prior density; for the joint mode a `Penalty`, whose parts it takes.
     tol : float
         Expected further gain in log-likelihood at which to stop.
     start : ndarray of shape (M,), optional
@@ -256,6 +259,8 @@ def _fit(
     if negative_hessian is None and not closed_form and not joint:
         start, negative_hessian = _joint_start(objective, start, given)
     settings = {"tol": tol, "max_iter": max_iter, "cheap_hessian": cheap, "penalty": penalty}
+    if joint and penalty is not None:
+        objective.prior_precision, settings["penalty"] = penalty.precision, penalty.of_theta
     if objective.structure.approximates and (joint or isinstance(objective, LaplaceObjective)):
         maximum, free = _search_by_approximation(
             objective, start, negative_hessian, settings, progress

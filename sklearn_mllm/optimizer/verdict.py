@@ -65,8 +65,7 @@ def judge(
     if runaway:
         message = (
             f"no finite estimate for {', '.join(runaway)}: the likelihood keeps rising as it grows "
-            "(separation, or a variance without bound); use prior= to keep it finite, or leave "
-            "the term out"
+            f"(separation, or a variance without bound); {_remedy(runaway)}, or leave the term out"
         )
     elif gain >= GAIN_LIMIT:
         message = (
@@ -94,6 +93,13 @@ def judge(
         tuple(singular), tuple(runaway), maximum.n_steps, message,
         0.5 * outcome.objective.state.factorization.logdet_error,
     )  # fmt: skip
+
+
+def _remedy(runaway: list[str]) -> str:
+    """What keeps these finite."""
+    if not any(word.startswith("the variance") for word in runaway):
+        return "prior=Prior(fixed_sd=2.5) keeps it finite"
+    return "prior=Prior(random='wishart', scale=5) keeps it finite, as no infinite scale does"
 
 
 def _twins(outcome: Outcome, terms) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 
 import numpy as np
@@ -197,6 +198,22 @@ def test_collinear_and_constant_columns_are_named():
     assert list(model.coef_[0, 1:]) == [0.0, 0.0]
     plain = MixedLogisticClassifier(FORMULA).fit(frame)
     assert model.log_likelihood_ == pytest.approx(plain.log_likelihood_, abs=1e-9)
+
+
+@pytest.mark.parametrize("n_agq", [1, 9])
+def test_what_the_warning_of_a_boundless_variance_says_to_pass_bounds_it(n_agq):
+    rows = np.arange(120)
+    frame = pd.DataFrame({"g": rows // 4, "x": np.sin(rows), "y": rows // 4 % 2})
+    model = MixedLogisticClassifier("y ~ x + (1 | g)", n_agq=n_agq)
+    words = r"the variance of 'Intercept' in 'g'.*prior=(Prior\([^)]*\)) keeps it finite"
+    with pytest.warns(ConvergenceWarning) as caught:
+        # the default has no upper bound, as the words say
+        model.set_params(prior=Prior(random="wishart")).fit(frame)
+    told = re.search(words, str(caught[0].message))
+    assert told and "as no infinite scale does" in str(caught[0].message)
+    bounded = eval(told[1], {"Prior": Prior})
+    assert model.set_params(prior=bounded).fit(frame).converged_
+    assert 1.0 < model.variance_components_["std_dev"].item() < 15.0
 
 
 def test_separation_is_named_and_a_prior_mends_it():

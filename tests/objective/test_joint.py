@@ -60,6 +60,38 @@ def test_coefficients_follow_theta():
     assert np.allclose(np.linalg.solve(-H[:3, :3], H[:3, 3:]), objective.beta_tangent)
 
 
+@pytest.mark.parametrize("size", [1, 2])
+def test_a_prior_on_the_coefficients_is_part_of_the_joint_mode(size):
+    problem = one_factor_problem(250, 25, 3, size, counts=True, offset=True)
+    objective = JointModeObjective(problem, LOGIT)
+    root = np.array([[0.9, 0.2, 0.0], [0.0, 2.0, -0.5], [0.0, 0.0, 4.0]])
+    Q = objective.prior_precision = root.T @ root
+    theta = guess(objective)
+    numeric = slope(lambda x: objective.evaluate(x, TIGHT).value, theta)
+    found = objective.evaluate(theta, TIGHT)
+    assert np.abs(numeric - found.gradient).max() < 1e-7
+    beta = objective.beta
+    assert np.abs(problem.X @ objective.state.s - Q @ beta).max() < 1e-8
+    laplace = LaplaceObjective(problem, LOGIT).evaluate(objective.joint_parameters(), TIGHT)
+    assert found.value == pytest.approx(laplace.value - 0.5 * beta @ Q @ beta, abs=1e-10)
+
+    def coefficients(x):
+        objective.evaluate(x, TIGHT)
+        return objective.beta
+
+    numeric = slope(coefficients, theta)
+    objective.evaluate(theta, TIGHT)
+    assert np.abs(numeric - objective.beta_tangent).max() < 1e-7
+    # given theta, the coefficients have the curvature of the joint density and the prior
+    m, I = theta.shape[0], np.eye(theta.shape[0])
+    H = objective.joint_hessian(-I)
+    profiled = H[3:, 3:] - H[3:, :3] @ np.linalg.solve(H[:3, :3], H[:3, 3:])
+    assert np.allclose(profiled, -I)
+    free = JointModeObjective(problem, LOGIT)
+    free.laplace.find_modes(objective.joint_parameters(), TIGHT)
+    assert np.allclose(-H[:3, :3], free._linearise().schur + Q) and H.shape == (3 + m, 3 + m)
+
+
 def test_without_coefficients():
     problem = one_factor_problem(250, 25, 0, 1)
     found = JointModeObjective(problem, LOGIT).evaluate(np.array([0.7]), TIGHT)
