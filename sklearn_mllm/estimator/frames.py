@@ -18,20 +18,20 @@ __all__ = [
 
 def fixed_effects(result: FitResult):
     """DataFrame: estimate, std_error, z, p_value, conf_low, conf_high (95%, Wald)."""
-    import pandas as pd
+    from ..design.printed import PrintedFrame
 
     estimate = np.where(result.aliased, np.nan, result.fixed)
     with np.errstate(invalid="ignore"):
         error = np.sqrt(np.diag(result.fixed_covariance))
-    return pd.DataFrame(wald_columns(estimate, error), index=pd.Index(result.names))
+    return PrintedFrame(wald_columns(estimate, error), index=list(result.names))
 
 
 def covariance(result: FitResult):
     """DataFrame: covariance of the fixed-effect estimates, NaN for aliased columns."""
-    import pandas as pd
+    from ..design.printed import PrintedFrame
 
     names = list(result.names)
-    return pd.DataFrame(result.fixed_covariance, index=names, columns=names)
+    return PrintedFrame(result.fixed_covariance, index=names, columns=names)
 
 
 def variance_components(result: FitResult):

@@ -56,6 +56,8 @@ class Encoder:
 
     #: Whether its columns code levels.
     is_coded = False
+    #: Whether it is a column of booleans, whose name does not tell that it stands for True.
+    is_boolean = False
 
     @property
     def reference(self) -> str | None:
@@ -65,11 +67,22 @@ class Encoder:
 
 @dataclass(frozen=True, eq=False)
 class Numbers(Encoder):
-    """A numeric column, or arithmetic on numeric columns."""
+    """A numeric column, or arithmetic on numeric columns.
+
+    Attributes
+    ----------
+    is_boolean : bool
+    """
+
+    is_boolean: bool = False
 
     @property
     def finite(self) -> bool:
         return alias(self.columns[0]) == self.text
+
+    @property
+    def reference(self) -> str | None:
+        return "False" if self.is_boolean else None
 
     def names(self, full: bool) -> tuple[str, ...]:
         return (display(self.text),)
@@ -193,7 +206,7 @@ def learn_encoder(
             return Indicators(text, needed, Levels(column.levels)), None
         if factor.as_levels:
             return Indicators(text, needed, numeric_levels[needed[0]]), None
-        return Numbers(text, needed), None
+        return Numbers(text, needed, column.dtype.kind == "b"), None
     if all(isinstance(columns[c], np.ndarray) for c in needed):
         known = {*map(alias, needed), *arithmetic_context()}
         if known.issuperset(_compiled(text).co_names):

@@ -52,8 +52,9 @@ def compare_models(*models, **named):
     m_1  2537.9269  2531.9269      NaN  NaN      NaN
     m_2  2508.3925  2500.3925  31.5344  1.0      0.0
     """
-    import pandas as pd
     from sklearn.utils.validation import check_is_fitted
+
+    from ..design.printed import PrintedFrame
 
     entries = [(None, model) for model in models] + list(named.items())
     if len(entries) < 2:
@@ -105,14 +106,15 @@ def compare_models(*models, **named):
                     )
         rows.append(row)
     labels = [m.spec_.parsed.text if name is None else name for name, m in entries]
-    table = pd.DataFrame(rows, index=labels)
-    if table["p_value_boundary"].notna().any():
+    if not all(np.isnan(row["p_value_boundary"]) for row in rows):
         notes.append(
             "p_value takes the variances tested as free to be negative, and is too large; "
             "p_value_boundary is that of the chi-bar-square mixture"
         )
-    if notes:
-        table.attrs["note"] = "; ".join(dict.fromkeys(notes))
+    note = "; ".join(dict.fromkeys(notes)) or None
+    table = PrintedFrame(rows, index=labels, note=note)
+    if note is not None:
+        table.attrs["note"] = note
     return table
 
 

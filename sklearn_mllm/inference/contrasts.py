@@ -54,8 +54,9 @@ def contrast(model, weights, *, value=0.0, level: float = 0.95, covariance=None)
     >>> table.columns.tolist()
     ['estimate', 'std_error', 'z', 'p_value', 'conf_low', 'conf_high']
     """
-    import pandas as pd
     from sklearn.utils.validation import check_is_fitted
+
+    from ..design.printed import PrintedFrame
 
     check_is_fitted(model, "result_")
     result = model.result_
@@ -74,7 +75,7 @@ def contrast(model, weights, *, value=0.0, level: float = 0.95, covariance=None)
     estimate = L @ result.fixed
     C = L @ V @ L.T
     error = np.sqrt(np.maximum(np.diag(C), 0.0))
-    table = pd.DataFrame(wald_columns(estimate, error, level, null=null), index=labels)
+    table = PrintedFrame(wald_columns(estimate, error, level, null=null), index=labels)
     statistic, df = wald_statistic(estimate - null, C)
     p = float(chi2.sf(statistic, df)) if df else np.nan
     table.attrs.update(chi2=statistic, df=df, p_value=p, level=level)

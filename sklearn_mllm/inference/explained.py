@@ -133,14 +133,14 @@ def icc(model, method: str = "theoretical"):
     district      0.06       0.055
     all           0.06       0.055
     """
-    import pandas as pd
+    from ..design.printed import PrintedFrame
 
     fixed, random, distribution = _variances(model, method)
     if not random:
         raise ValueError("icc: the model has no random effects")
     between = sum(random.values())
     parts = {**random, "all": between}
-    return pd.DataFrame(
+    return PrintedFrame(
         {
             "adjusted": [v / (between + distribution) for v in parts.values()],
             "unadjusted": [v / (fixed + between + distribution) for v in parts.values()],

@@ -104,8 +104,9 @@ def confidence_intervals(
     >>> profile.loc[sd, ["conf_low", "conf_high"]].astype(float).round(2).tolist()
     [0.32, 0.63]
     """
-    import pandas as pd
     from sklearn.utils.validation import check_is_fitted
+
+    from ..design.printed import PrintedFrame
 
     check_is_fitted(model, "result_")
     if method not in METHODS:
@@ -136,7 +137,7 @@ def confidence_intervals(
             )  # fmt: skip
             failed = int(np.isnan(draws).all(axis=1).sum())
             low, high = _quantiles(draws, level)
-    table = pd.DataFrame(
+    table = PrintedFrame(
         {"estimate": estimates, "conf_low": low, "conf_high": high, "type": _types(result)},
         index=names,
     ).loc[wanted]

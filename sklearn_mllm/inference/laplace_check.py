@@ -54,10 +54,10 @@ def laplace_error(model, X, y=None, groups=None, *, sample_weight=None, offset=N
     >>> round(laplace_error(model, visits).attrs["log_likelihood_difference"], 1)
     -1.1
     """
-    import pandas as pd
     from sklearn.utils.validation import check_is_fitted
 
     from ..design.arrange import nesting
+    from ..design.printed import PrintedFrame
     from ..objective.laplace_error import laplace_error as compare
 
     check_is_fitted(model, "result_")
@@ -88,7 +88,7 @@ def laplace_error(model, X, y=None, groups=None, *, sample_weight=None, offset=N
     names += [f"theta[{t}]" for t in range(M - p)]
     with np.errstate(invalid="ignore", divide="ignore"):
         share = found.shift / found.standard_errors
-    table = pd.DataFrame(
+    table = PrintedFrame(
         {"std_error": found.standard_errors, "shift": found.shift, "shift_in_errors": share},
         index=names,
     )

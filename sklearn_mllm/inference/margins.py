@@ -301,8 +301,8 @@ def _constant(frame, name: str, value):
 
 
 def _table(labels, estimate: np.ndarray, slopes: np.ndarray, V: np.ndarray, level: float):
-    import pandas as pd
+    from ..design.printed import PrintedFrame
 
     with np.errstate(invalid="ignore"):
         error = np.sqrt(np.einsum("ra,ab,rb->r", slopes, V, slopes))
-    return pd.DataFrame(wald_columns(estimate, error, level), index=labels)
+    return PrintedFrame(wald_columns(estimate, error, level), index=labels)

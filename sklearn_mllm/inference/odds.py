@@ -45,9 +45,9 @@ def odds_ratios(model, *, level: float = 0.95, covariance=None):
     >>> odds_ratios(model)["odds_ratio"].round(2).to_dict()
     {'Intercept': 0.23, 'urban[T.Y]': 2.05, 'ch[T.Y]': 2.73}
     """
-    import pandas as pd
     from sklearn.utils.validation import check_is_fitted
 
+    from ..design.printed import PrintedFrame
     from .contrasts import covariance_matrix
 
     check_is_fitted(model, "result_")
@@ -62,7 +62,7 @@ def odds_ratios(model, *, level: float = 0.95, covariance=None):
     error = np.where(result.aliased, np.nan, error)
     wald = wald_columns(estimate, error, level)
     with np.errstate(over="ignore"):
-        return pd.DataFrame(
+        return PrintedFrame(
             {
                 "odds_ratio": np.exp(estimate),
                 "std_error": np.exp(estimate) * error,

@@ -79,9 +79,9 @@ def robust_covariance(
     urban[T.Y]         2.1       1.5        2.8
     ch[T.Y]            2.7       2.0        3.7
     """
-    import pandas as pd
     from sklearn.utils.validation import check_is_fitted
 
+    from ..design.printed import PrintedFrame
     from .refit import training_problem
 
     check_is_fitted(model, "result_")
@@ -101,7 +101,7 @@ def robust_covariance(
     names = [*result.names, *(result.random_names if variances else ())]
     moves = result.parameter_slopes[: len(names)] @ (result.joint_root.T @ scores.T)
     V = moves @ moves.T * (J / (J - 1) if correction else 1.0)
-    table = pd.DataFrame(V, index=names, columns=names)
+    table = PrintedFrame(V, index=names, columns=names)
     table.attrs["n_groups"] = J
     return table
 

@@ -79,8 +79,9 @@ def anova(
     >>> anova(model)["df"].to_dict()
     {'urban': 1, 'livch': 3}
     """
-    import pandas as pd
     from sklearn.utils.validation import check_is_fitted
+
+    from ..design.printed import PrintedFrame
 
     check_is_fitted(model, "result_")
     if not isinstance(type, str | int):
@@ -114,7 +115,7 @@ def anova(
                     above += [j for j in other.columns if not result.aliased[j]]
         value, df = statistic(tested, above)
         rows.append({"chi2": value, "df": df, "p_value": float(chi2.sf(value, df))})
-    table = pd.DataFrame(rows, index=names, columns=["chi2", "df", "p_value"])
+    table = PrintedFrame(rows, index=names, columns=["chi2", "df", "p_value"])
     table.attrs.update(type=kind, test=test)
     return table
 

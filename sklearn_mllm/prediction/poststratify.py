@@ -64,6 +64,7 @@ def poststratify(model, cells, weights, by=None, *, groups=None, level: float = 
     import pandas as pd
     from sklearn.utils.validation import check_is_fitted
 
+    from ..design.printed import PrintedFrame
     from ..design.table import make_table
     from ..links import get_link
 
@@ -108,7 +109,7 @@ def poststratify(model, cells, weights, by=None, *, groups=None, level: float = 
     error = np.sqrt(np.maximum(variance, 0.0))
     reach = reach * error / (estimate * (1.0 - estimate))
     center = logit(estimate)
-    return pd.DataFrame(
+    return PrintedFrame(
         {
             "estimate": estimate,
             "std_error": error,

@@ -92,6 +92,8 @@ def method_words(result, penalised: bool) -> str:
 def effect_words(design) -> dict[str, list[str]]:
     """Coefficient name -> words for each of its factors: `ch [Y]`, `age^2`, `age [1st degree]`.
 
+    A column of booleans is `flag [True]`.
+
     Parameters
     ----------
     design : Design
@@ -101,13 +103,16 @@ def effect_words(design) -> dict[str, list[str]]:
 
     out = {name: [name] for name in design.names}
     for term in design.terms:
-        expressions = [design.factors[i].text for i in term.factors]
+        factors = [design.factors[i] for i in term.factors]
+        expressions = [factor.text for factor in factors]
         pattern = ":".join(rf"{re.escape(display(e))}(?:\[(.*)\])?" for e in expressions)
         for name in (design.names[j] for j in term.columns):
             found = re.fullmatch(pattern, name, flags=re.DOTALL) if expressions else None
             if found is not None:
-                pairs = zip(expressions, found.groups(), strict=True)
-                out[name] = [_factor_words(e, suffix) for e, suffix in pairs]
+                pairs = zip(factors, found.groups(), strict=True)
+                out[name] = [
+                    _factor_words(f.text, "True" if f.is_boolean else suffix) for f, suffix in pairs
+                ]
     return out
 
 

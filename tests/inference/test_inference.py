@@ -13,7 +13,6 @@ from sklearn_mllm import (
     confidence_intervals,
     icc,
     r2,
-    standardized_effects,
 )
 from sklearn_mllm.datasets import load_cbpp, load_contraception
 
@@ -140,20 +139,6 @@ def test_r2_and_icc(models, name):
 
 def test_delta_method_is_below_theoretical_for_the_logit(models):
     assert r2(models["m_05"], "delta").conditional < r2(models["m_05"]).conditional
-
-
-def test_standardized_effects_of_the_tutorial(women, models):
-    table = standardized_effects(models["m_05"], women)
-    published = {
-        "age": (-0.42, -0.80, -0.03),
-        "ch[T.Y]": (1.21, 0.80, 1.62),
-        "I(age ** 2)": (-0.46, -0.59, -0.32),
-        "urban[T.Y]": (0.79, 0.45, 1.12),
-        "age:ch[T.Y]": (0.60, 0.15, 1.05),
-    }
-    for name, values in published.items():
-        row = table.loc[name, ["estimate", "conf_low", "conf_high"]]
-        assert row.to_numpy(dtype=float) == pytest.approx(values, abs=0.011)
 
 
 def test_scaled_residuals(models):

@@ -195,3 +195,21 @@ def test_warnings_of_the_fit_are_not_repeated(women):
         warnings.simplefilter("error")
         text = report(model, women.assign(double=2 * women["age"]))
     assert "- The effect of double cannot be estimated" in text
+
+
+def test_booleans_are_true_or_false():
+    generator = np.random.default_rng(5)
+    flag, x = generator.uniform(size=300) < 0.5, generator.normal(size=300)
+    eta = flag + x - 0.5 + generator.normal(size=15)[np.arange(300) % 15]
+    y = generator.uniform(size=300) < 1.0 / (1.0 + np.exp(-eta))
+    frame = pd.DataFrame({"y": y, "flag": flag, "x": x, "g": np.arange(300) % 15})
+    for column in (flag, pd.array(flag, dtype="boolean")):
+        model = MixedLogisticClassifier("y ~ flag*x + (flag | g)").fit(frame.assign(flag=column))
+        text = report(model)
+        assert "corresponding to flag = False, x = 0," in text
+        assert "slopes of flag [True] by g" in text
+        assert line_of(text, "effect of flag [True]") and line_of(
+            text, "interaction of flag [True] and x"
+        )
+    model = MixedLogisticClassifier("y ~ flag + (1 | g)").fit(frame.assign(flag=flag.astype(int)))
+    assert "corresponding to flag = 0," in report(model)
