@@ -20,6 +20,9 @@ __all__ = [
     "transposed_product",
 ]
 
+#: Least pivot that takes the place of one that is not positive; the prior alone makes H one.
+LEAST_PIVOT = 0.1
+
 
 def multiply(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Product of (k, l, J) or (k, l) with (l, m, J) blocks, shape (k, m, J)."""
@@ -55,25 +58,30 @@ def trace_left(a: np.ndarray, matrix: np.ndarray, b: np.ndarray) -> np.ndarray:
 def cholesky(a: np.ndarray) -> tuple[np.ndarray, bool]:
     """Lower Cholesky factors of symmetric blocks (k, k, J), and whether all are definite.
 
-    A pivot that is not positive is replaced by a tiny positive number and reported by False.
+    A pivot that is not positive is replaced by its size, `LEAST_PIVOT` at least, and reported by False: the
+    factors are then those of definite blocks nearby.
     """
     k = a.shape[0]
     if k == 1:
         if a.size == 0 or a.min() > 0.0:
             return np.sqrt(a), True
-        return np.sqrt(np.where(a > 0.0, a, 1e-12)), False
+        return np.sqrt(_turned(a)), False
     factor = np.zeros_like(a)
     definite = True
     for j in range(k):
         pivot = a[j, j] - np.einsum("aj,aj->j", factor[j, :j], factor[j, :j])
         if pivot.size and not pivot.min() > 0.0:
             definite = False
-            pivot = np.where(pivot > 0.0, pivot, 1e-12)
+            pivot = _turned(pivot)
         np.sqrt(pivot, out=factor[j, j])
         for i in range(j + 1, k):
             row = a[i, j] - np.einsum("aj,aj->j", factor[i, :j], factor[j, :j])
             np.divide(row, factor[j, j], out=factor[i, j])
     return factor, definite
+
+
+def _turned(pivot: np.ndarray) -> np.ndarray:
+    return np.where(pivot > 0.0, pivot, np.maximum(np.abs(pivot), LEAST_PIVOT))
 
 
 def solve_lower(factor: np.ndarray, rhs: np.ndarray, transposed: bool = False) -> np.ndarray:

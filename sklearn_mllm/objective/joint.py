@@ -28,13 +28,17 @@ from ..design.problem import Problem
 from .laplace import Evaluation, ModeError
 from .newton import newton_step
 from .quadrature import ModeBased
+from .reach import reach
 from .tangents import Tangents, tangents
 
 __all__ = ["JointModeObjective", "JointStart", "fisher_theta", "joint_start"]
 
 MAX_STEPS = 60
-#: Largest change of a coefficient (of a standardised column) in one step.
-STEP_LIMIT = 4.0
+#: A joint step on coefficients and variances that makes the log density this many times as low is cut,
+#: so often at most.
+FALL, MAX_RETREATS = 10.0, 20
+#: Share of the largest eigenvalue below which the others are not left.
+RAISED = 1e-10
 
 
 class JointModeObjective(ModeBased):
@@ -97,6 +101,9 @@ class JointModeObjective(ModeBased):
         self.laplace.tangent = found.modes
         return found
 
+    def _within_reach(self, beta: np.ndarray, step: np.ndarray) -> np.ndarray:
+        return step * reach(self.rows.X, beta, step)
+
     def find_joint_mode(self, theta: np.ndarray, tol: float = 1e-12) -> None:
         """Newton steps on beta, u following, until their squared decrement is below `tol`.
 
@@ -107,14 +114,20 @@ class JointModeObjective(ModeBased):
         """
         beta = self.beta
         if self._theta is not None:
-            beta = beta + _limited(self.beta_tangent @ (theta - self._theta))
+            beta = beta + self._within_reach(beta, self.beta_tangent @ (theta - self._theta))
         value, slope = -np.inf, 0.0
         step = np.zeros_like(beta)
         for _ in range(MAX_STEPS):
-            state = self.laplace.find_modes(np.concatenate([beta, theta]), min(tol, 1e-8))
-            new = state.log_likelihood - 0.5 * float(state.u @ state.u)
             pull = self.prior_precision @ beta
-            new += 0.5 * (state.decrement - float(beta @ pull))
+            try:
+                state = self.laplace.find_modes(np.concatenate([beta, theta]), min(tol, 1e-8))
+            except ModeError:
+                if not (step.any() and slope > tol):
+                    raise
+                new = -np.inf
+            else:
+                new = state.log_likelihood - 0.5 * float(state.u @ state.u)
+                new += 0.5 * (state.decrement - float(beta @ pull))
             if new < value - 1e-10 * abs(value) and slope > tol:
                 step = 0.25 * step
                 beta = beta - 3.0 * step
@@ -134,7 +147,7 @@ class JointModeObjective(ModeBased):
                 self._tangents, self._factor = found, factor
                 self.beta_tangent = linalg.cho_solve(factor, found.pull, check_finite=False)
                 return
-            step = _limited(step)
+            step = self._within_reach(beta, step)
             beta = beta + step
         raise ModeError("the joint modes of coefficients and random effects do not converge")
 
@@ -178,25 +191,19 @@ class JointModeObjective(ModeBased):
         return self._tangents.modes
 
 
-def _factorise(A: np.ndarray):
-    """Cholesky factor of A, with a little added to the diagonal where it is not definite."""
-    diagonal = np.diag_indices_from(A)
-    size = np.abs(A[diagonal])
+def _factorise(A: np.ndarray) -> tuple:
+    """Cholesky factor of A, or of |A| with small eigenvalues raised where it is not definite."""
+    size = np.abs(A.diagonal())
     if not (size > 1e-290).all():
         raise ModeError("the information of the coefficients is zero to the last digit")
-    for ridge in (0.0, 1e-10, 1e-7, 1e-4, 1e-1, 1.0, 10.0):
-        B = A.copy()
-        B[diagonal] += ridge * size
-        try:
-            return linalg.cho_factor(B, lower=True, check_finite=False)
-        except linalg.LinAlgError:
-            continue
-    raise ModeError("the information of the coefficients is not finite")
-
-
-def _limited(step: np.ndarray) -> np.ndarray:
-    largest = float(np.abs(step).max(initial=0.0))
-    return step * min(1.0, STEP_LIMIT / max(largest, 1e-300))
+    try:
+        return linalg.cho_factor(A, lower=True, check_finite=False)
+    except linalg.LinAlgError:
+        scale = np.sqrt(size)
+        values, vectors = linalg.eigh(A / scale / scale[:, None])
+    values = np.abs(values)
+    root = vectors * np.sqrt(np.maximum(values, RAISED * values.max()))
+    return linalg.cho_factor((root @ root.T) * scale * scale[:, None], lower=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -273,12 +280,23 @@ def joint_start(objective, beta: np.ndarray, theta: np.ndarray, n_steps: int = 3
     eta = np.empty(rows.n)
     p = rows.p
     information = np.eye(p + layout.n_theta)
+    before, reached = (beta, theta, u), -np.inf
     for number in range(n_steps + 1):
-        matrices = layout.matrices(theta)
-        structure.predictor(structure.scale(matrices, u), rows.fixed_predictor(beta), eta)
-        value, (s, W, _) = rows.derivatives(eta)
-        if not np.isfinite(value):
-            raise ModeError("the log-likelihood is not finite at the start values")
+        for _ in range(MAX_RETREATS):
+            matrices = layout.matrices(theta)
+            structure.predictor(structure.scale(matrices, u), rows.fixed_predictor(beta), eta)
+            value, (s, W, _) = rows.derivatives(eta)
+            density = value - 0.5 * float(u @ u)
+            if density > reached - FALL * max(1.0, -reached):
+                break
+            if not number:
+                raise ModeError("the log-likelihood is not finite at the start values")
+            beta, theta, u = (
+                old + 0.25 * (new - old) for old, new in zip(before, (beta, theta, u), strict=True)
+            )
+        else:
+            raise ModeError("no step from the start values leads up")
+        before, reached = (beta, theta, u), density
         np.maximum(W, 0.0, out=W)
         Zs = structure.sums(s)
         F = structure.rough(W, matrices)
@@ -295,7 +313,8 @@ def joint_start(objective, beta: np.ndarray, theta: np.ndarray, n_steps: int = 3
         du = F.solve(g)
         if p:
             step = rows.transpose_dot(s) - found.coupling @ du
-            step = _limited(linalg.cho_solve(factor, step, check_finite=False))
+            step = linalg.cho_solve(factor, step, check_finite=False)
+            step *= reach(rows.X, beta, step)
             beta = beta + step
             du = du + step @ found.modes[:p]
         u = u + np.clip(du, -2.0, 2.0)
@@ -303,7 +322,8 @@ def joint_start(objective, beta: np.ndarray, theta: np.ndarray, n_steps: int = 3
             continue
         dtheta = _theta_step(layout, theta, matrices, structure.parts(u), inverses, fisher)
         theta = theta + dtheta
-        move = _limited(D @ dtheta) if p else np.zeros(0)
+        move = D @ dtheta if p else np.zeros(0)
+        move *= reach(rows.X, beta, move)
         beta = beta + move
         u = u + np.clip(dtheta @ found.modes[p:] + move @ found.modes[:p], -1.0, 1.0)
     return JointStart(np.concatenate([beta, theta]), u, information)

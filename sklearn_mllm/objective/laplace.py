@@ -28,6 +28,8 @@ LARGEST_MOVE = 1.0
 MAX_MODE_STEPS = 200
 #: Log-likelihood so low that products of its derivatives may overflow: as good as not finite.
 LOWEST = -1e100
+#: Squared Newton decrement at a point which is stationary but no maximum.
+SADDLE_TOL = 1e-20
 #: Share of a squared Newton decrement that a rough step leaves, about.
 ROUGH_REST = 1e-5
 #: Step in the parameters up to which modes are where their tangent leads.
@@ -148,18 +150,27 @@ class LaplaceObjective:
         return state.factorization.solve(rhs)
 
     def find_modes(self, phi: np.ndarray, tol: float = 1e-12) -> ModeState:
-        """Damped Newton steps on u until the squared Newton decrement is below `tol`.
+        """The modes at `phi`, from where the last ones lead or else from the middle of the prior.
 
         Raises
         ------
         ModeError
-            When they do not converge.
+            When the steps converge from neither.
         """
+        u = np.array(self.predicted_modes(phi))
+        try:
+            return self._climb_to_modes(phi, u, tol)
+        except ModeError:
+            if not u.any():
+                raise
+            return self._climb_to_modes(phi, np.zeros_like(u), tol)
+
+    def _climb_to_modes(self, phi: np.ndarray, u: np.ndarray, tol: float) -> ModeState:
+        """Damped Newton steps from `u`, until the squared Newton decrement is below `tol`."""
         beta, theta = self.split(phi)
         structure = self.structure
         matrices = self.layout.matrices(theta)
         transposed = [m.T for m in matrices]
-        u = np.array(self.predicted_modes(phi))
         eta0 = self.rows.fixed_predictor(beta)
         self._intact = False
         step: np.ndarray | None = None
@@ -212,16 +223,15 @@ class LaplaceObjective:
                     far = max(ROUGH_REST * decrement, decrement * decrement) > tol
                     continue
             factorization = structure.factorize(W, matrices)
-            if not factorization.definite:
-                factorization_for_step = structure.factorize(np.maximum(W, 0.0), matrices)
+            if factorization.definite or factorization.turned:
+                step = factorization.solve(g)
             else:
-                factorization_for_step = factorization
-            step = factorization_for_step.solve(g)
+                step = structure.factorize(np.maximum(W, 0.0), matrices).solve(g)
             slope = structure.independent_sums(g * step)
             decrement = float(slope.sum())
-            if decrement < tol:
-                if not factorization.definite:
-                    raise ModeError("the joint density has no proper maximum at these parameters")
+            if decrement < tol and not factorization.definite and decrement < SADDLE_TOL:
+                raise ModeError("the joint density has no proper maximum at these parameters")
+            if decrement < tol and factorization.definite:
                 self.state = ModeState(
                     phi, u, step, matrices, eta, s, W, W1, Zs, factorization, log_likelihood,
                     decrement,

@@ -14,6 +14,7 @@ from ..objective.differences import BASE_MODE_TOL, is_one_sided
 from ..objective.hessian import hessian as objective_hessian
 from ..objective.joint import JointModeObjective, joint_start
 from ..objective.laplace import Evaluation, LaplaceObjective, ModeError
+from ..objective.reach import reach
 from ..objective.rows import blas_threads
 from ..objective.tangents import mode_tangents
 from .hills import SameHill, watch_for
@@ -52,13 +53,11 @@ class Outcome:
 
 
 def step_cap(problem: Problem) -> Callable[[np.ndarray, np.ndarray], float]:
-    """Fraction of a step that moves no coefficient by more than a few units of the predictor."""
+    """Fraction of a step that takes no predictor and no standard deviation too far at once."""
     p = problem.p
 
     def cap(phi: np.ndarray, step: np.ndarray) -> float:
-        limit = 1.0
-        if p:
-            limit = min(limit, 4.0 / max(float(np.abs(step[:p]).max()), 4.0))
+        limit = reach(problem.X, phi[:p], step[:p])
         if step.shape[0] > p:
             room = 0.4 + 0.7 * np.abs(phi[p:])
             limit = min(limit, 1.0 / max(float((np.abs(step[p:]) / room).max()), 1.0))

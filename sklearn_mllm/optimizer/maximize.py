@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -51,11 +52,11 @@ IDLE_RISE = 1e-7
 
 
 #: Shares of the way back to the start at which an evaluation is tried again.
-STEPS_BACK = (0.0, 1e-6, 1e-4, 1e-2, 0.1, 0.3, 0.6)
+STEPS_BACK = (0.0, 1e-6, 1e-4, 1e-2, 0.1, 0.3, 0.6, 1.0)
 
 
 class NotFinite(ArithmeticError):
-    """The likelihood could not be evaluated at the start values."""
+    """The likelihood could not be evaluated at the start values, or no more on the way from there."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,7 +182,11 @@ def maximize(
     hand_over = CHEAP_QUASI_TOL if cheap_hessian else DEAR_QUASI_TOL if dear else QUASI_TOL
     while True:
         if A is None:
-            H, tangent = hessian()
+            try:
+                H, tangent = hessian()
+            except ModeError:
+                fresh = False
+                break
             A, fresh, trust, taken_at = -H, True, None, phi
             n_close = n_quasi = 0
         step = np.zeros_like(phi)
@@ -194,7 +199,7 @@ def maximize(
                 H = H if fresh else -A
                 break
             if not at_tight:
-                current = _settled(evaluate, phi, start, tight_tol)
+                current, _ = _settled(evaluate, phi, start, tight_tol)
                 phi = current.phi
             A = None
             continue
@@ -207,7 +212,7 @@ def maximize(
             break
         if n_close > CLOSE_STEPS or n_quasi > LONG_CLIMB:
             if not at_tight:
-                current = _settled(evaluate, phi, start, tight_tol)
+                current, _ = _settled(evaluate, phi, start, tight_tol)
                 phi = current.phi
             A = None
             continue
@@ -216,7 +221,7 @@ def maximize(
         mode_tol = tight_tol if closing else _mode_tol(gain, tight_tol < TIGHT_MODE_TOL)
         accepted = _climb(evaluate, current, step, gain, min(1.0, cap(phi, step)), mode_tol)
         if accepted is None:
-            current = _settled(evaluate, phi, start, tight_tol)
+            current, _ = _settled(evaluate, phi, start, tight_tol)
             fresh = fresh and current.phi is phi
             phi = current.phi
             if fresh:
@@ -240,30 +245,36 @@ def maximize(
             fresh = fresh and gain < (hand_over if trust is None else trust)
         phi, current, at_tight = accepted.phi, accepted, closing
     if not fresh and not (loose and finished):
-        current = _settled(evaluate, phi, start, tight_tol)
+        current, (H, tangent) = _settled(evaluate, phi, start, tight_tol, hessian)
         phi = current.phi
-        H, tangent = hessian()
         step = np.zeros_like(phi)
         step[index], gain, _ = newton_step(-H[block], current.gradient[index])
     elif taken_at is not None and taken_at is not phi and not dear:
         if _pivot_moved(taken_at, phi, pivots) or _has_ridge(-H[block]):
-            current = evaluate(phi, tight_tol)
-            H, tangent = hessian()
+            current, (H, tangent) = _settled(evaluate, phi, start, tight_tol, hessian)
+            phi = current.phi
     return Maximum(phi, current.gradient, current.value, H, tangent, step, gain, n_steps, finished)
 
 
-def _settled(evaluate: Callable, phi: np.ndarray, start: np.ndarray, mode_tol: float) -> Evaluation:
-    """Evaluation at `phi`, or short of it on the way from `start` where there are no modes.
+def _settled(
+    evaluate: Callable,
+    phi: np.ndarray,
+    start: np.ndarray,
+    mode_tol: float,
+    then: Callable[[], Any] = lambda: None,
+) -> tuple[Evaluation, Any]:
+    """Evaluation at `phi` and what `then` gives, or short of it on the way from `start` where there are no
+    modes.
 
     Where the density of the effects is not concave, the Laplace likelihood rises without bound towards
     parameters at which a mode vanishes, and a search may end next to these.
     """
     for back in STEPS_BACK:
         try:
-            return evaluate(phi + back * (start - phi) if back else phi, mode_tol)
-        except ModeError:
-            continue
-    return evaluate(np.array(start), mode_tol)
+            return evaluate(phi + back * (start - phi) if back else phi, mode_tol), then()
+        except ModeError as error:
+            last = error
+    raise NotFinite(str(last)) from last
 
 
 def _pivot_moved(before: np.ndarray, after: np.ndarray, pivots: Sequence[int]) -> bool:

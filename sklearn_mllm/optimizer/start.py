@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from ..objective.newton import newton_step
+from ..objective.reach import reach
 
 __all__ = ["null_log_likelihood", "plain_fit", "start_from", "start_theta"]
 
 
-def plain_fit(objective, max_iter: int = 25, tol: float = 2.0) -> tuple[np.ndarray, int]:
+def plain_fit(objective, max_iter: int = 1000, tol: float = 2.0) -> tuple[np.ndarray, int]:
     """Coefficients of the model without random effects, shape (p,), and the Newton steps taken.
 
     Only good enough to start from: it stops at an expected gain of `tol`.
@@ -37,7 +38,7 @@ def plain_fit(objective, max_iter: int = 25, tol: float = 2.0) -> tuple[np.ndarr
         size = max(float(np.trace(gram)) / rows.p, float(np.abs(gradient).max()), 1e-300)
         gram[np.diag_indices_from(gram)] += 1e-10 * size
         step, gain, _ = newton_step(gram, gradient)
-        step *= min(1.0, 5.0 / max(float(np.abs(step).max()), 1e-300))
+        step *= reach(rows.X, beta, step)
         beta = beta + step
         n_steps += 1
         if gain < tol:

@@ -16,6 +16,8 @@ GAIN_LIMIT = 1e-4
 #: Smallest eigenvalue, of a Hessian scaled to unit diagonal, that is not flat: in closed form, and
 #: where differences leave errors of some 1e-6.
 FLAT, FLAT_BY_DIFFERENCES = 1e-12, 1e-6
+#: Smallest eigenvalue, against the largest, at which a Hessian is indefinite beyond rounding.
+SADDLE = -1e-3
 #: Change of the linear predictor that a Newton step may still ask for at a proper maximum.
 RUNAWAY_STEP = 0.05
 #: Standard error of a row's predictor at which nothing in the data holds it. Where the likelihood
@@ -160,6 +162,8 @@ def _loose_direction(outcome: Outcome) -> np.ndarray | None:
     diagonal = np.abs(np.diag(A))
     scale = 1.0 / np.sqrt(np.where(diagonal > 0.0, diagonal, 1.0))
     values, vectors = np.linalg.eigh(A * scale * scale[:, None])
+    if outcome.maximum.gain >= GAIN_LIMIT and values[0] < SADDLE * values[-1]:
+        return None  # no maximum, and not flat either
     # a direction that rounding turns downwards is as good as flat
     values = np.maximum(values, 1e-12 * max(float(values.max()), 1e-300))
     coordinates = (vectors * scale[:, None])[:p]

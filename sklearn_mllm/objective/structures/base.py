@@ -22,6 +22,8 @@ class Factorization(ABC):
     """H factorised for one W and one Lambda."""
 
     definite: bool
+    #: whether it holds a definite matrix near H where H is not definite
+    turned: bool = False
     logdet: float
     #: standard error of `logdet`; zero where it is exact
     logdet_error: float = 0.0

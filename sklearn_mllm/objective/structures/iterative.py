@@ -40,6 +40,9 @@ CHUNK = 8
 #: solution does.
 SOLVE_TOL, ROUGH_TOL = 1e-10, 1e-3
 MAX_STEPS = 1000
+#: Growth of a squared residual, and length of a step, that no matrix which is positive definite to working
+#: precision leads to: where rounding has made it indefinite, the column stays as it is.
+LARGEST_RATIO = 1e20
 
 
 class Probes:
@@ -234,17 +237,17 @@ def conjugate_gradients(
     goal = tol * tol * size
     first = np.zeros_like(rhs)
     alphas, betas = [], []
+    start = size
     for _ in range(MAX_STEPS):
-        active = size > goal
+        active = (size > goal) & (size < LARGEST_RATIO * start)
         if not active.any():
             break
         image = apply(direction)
         if not alphas:
             first = image.copy()
         curvature = np.einsum("ij,ij->j", direction, image)
-        alpha = np.where(
-            active & (curvature > 0.0), size / np.where(curvature > 0.0, curvature, 1.0), 0.0
-        )
+        active &= curvature > size / LARGEST_RATIO
+        alpha = np.where(active, size / np.where(active, curvature, 1.0), 0.0)
         if not alpha.any():
             break
         x += alpha * direction

@@ -140,6 +140,8 @@ class Nested(Structure):
 class TreeFactorization(Factorization):
     """H by elimination of one factor after the other."""
 
+    turned = True
+
     def __init__(self, structure: Nested, W: np.ndarray, matrices: list[np.ndarray]) -> None:
         self.structure = s = structure
         self.matrices = L = matrices

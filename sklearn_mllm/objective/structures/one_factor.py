@@ -41,6 +41,8 @@ class OneFactor(Structure):
 class BlockDiagonal(Factorization):
     """H of one factor: `G` = Z' W Z per level (k, k, J), `Lambda` (k, k)."""
 
+    turned = True
+
     def __init__(self, structure: OneFactor, G: np.ndarray, Lambda: np.ndarray) -> None:
         self.structure = structure
         self.G = G
