@@ -11,8 +11,10 @@ from .base import Link
 
 __all__ = ["Logit"]
 
-#: Factors of (1 + e) in (1, 2] whose product stays below the largest double.
-_PRODUCT = 512
+#: Log odds against what happened from which a block of single trials takes the general way.
+_FAR = 30.0
+#: Products of factors 1 + t that are worked on side by side, and what their logarithms may reach.
+_COLUMNS, _LARGEST_LOG = 128, 640.0
 
 
 class Logit(Link):
@@ -81,19 +83,51 @@ class Logit(Link):
     def accumulate(
         self, eta: np.ndarray, k: np.ndarray, m: np.ndarray | None, out: list[np.ndarray]
     ) -> float:
+        if m is None:
+            total = _accumulate_single(eta, k, out)
+            if total is not None:
+                return total
         e, miss = _start(eta, k, m)
         d = e + 1.0
         # einsum: a block is too small for the threads of BLAS
         total = float(np.einsum("i,i->", miss, eta))
-        if m is not None:
-            total -= float(np.einsum("i,i->", m, np.log1p(e)))
-        elif d.shape[0] < 16 * _PRODUCT:
-            total -= float(np.log1p(e).sum())
-        else:
-            total -= _log_sum(d)
+        total -= _log_sum(d, 0.0) if m is None else float(np.einsum("i,i->", m, np.log1p(e)))
         if out:
             _fill(eta, m, e, d, miss, out)
         return total
+
+
+def _accumulate_single(eta: np.ndarray, k: np.ndarray, out: list[np.ndarray]) -> float | None:
+    """`accumulate` for single trials; None where a success is a fraction or a row far out.
+
+    With the odds t = exp(-/+ eta) against what happened, l = -log(1 + t) and its derivatives are
+    products of 1 / (1 + t), t / (1 + t) and the sign, without cancellation.
+    """
+    sign = np.multiply(k, -2.0)
+    sign += 1.0
+    t = np.multiply(sign, eta)
+    worst = float(t.max(initial=0.0))
+    if not worst < _FAR or float(np.einsum("i,i->", sign, sign)) != sign.shape[0]:
+        return None
+    np.exp(t, out=t)
+    d = np.add(t, 1.0)
+    total = -_log_sum(d, worst)
+    if not out:
+        return total
+    large = np.divide(-1.0, d, out=d)
+    small = np.multiply(t, large, out=t)
+    np.multiply(sign, small, out=out[0])
+    if len(out) > 1:
+        w = np.multiply(large, small, out=out[1])
+    if len(out) > 2:
+        third = np.subtract(small, large, out=out[2])
+        third *= sign
+        third *= w
+    if len(out) > 3:
+        fourth = np.multiply(w, -6.0, out=out[3])
+        fourth += 1.0
+        fourth *= w
+    return total
 
 
 def _start(eta: np.ndarray, k: np.ndarray, m: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
@@ -141,14 +175,14 @@ def _fill(
             values *= m
 
 
-def _log_sum(d: np.ndarray) -> float:
-    """sum log d for d in [1, 2]: logarithms of products of up to 512 factors."""
+def _log_sum(d: np.ndarray, worst: float) -> float:
+    """sum log d for d in [1, 1 + exp(worst)]: logarithms of products that do not overflow."""
     n = d.shape[0]
-    columns = n // _PRODUCT
-    total = 0.0
-    if columns:
-        head = d[: columns * _PRODUCT].reshape(_PRODUCT, columns)
-        total = float(np.log(np.multiply.reduce(head, axis=0)).sum())
-    if n - columns * _PRODUCT:
-        total += float(np.log(np.multiply.reduce(d[columns * _PRODUCT :])))
-    return total
+    columns = max(_COLUMNS, int(n * (max(worst, 0.0) + 1.0) / _LARGEST_LOG) + 1)
+    times = n // columns
+    if not times:
+        return float(np.log(d).sum())
+    products = np.multiply.reduce(d[: columns * times].reshape(times, columns), axis=0)
+    rest = d[columns * times :]
+    products[: rest.shape[0]] *= rest
+    return float(np.log(products).sum())

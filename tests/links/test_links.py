@@ -96,7 +96,8 @@ def test_accumulate_and_total_are_the_same_as_derivatives(name, n, response):
         assert isinstance(total, float)
         assert total == pytest.approx(values[0].sum(), rel=1e-13)
         for a, b in zip(out, values[1:], strict=False):
-            np.testing.assert_allclose(a, b, rtol=1e-13)
+            # W1 changes sign where p = 1/2: there its digits are those of p
+            np.testing.assert_allclose(a, b, rtol=1e-13, atol=1e-16)
         shorter = link.derivatives(eta, k, m, order)
         assert [v.shape for v in shorter] == [(n,)] * (order + 1)
         np.testing.assert_array_equal(shorter, values[: order + 1])
