@@ -46,8 +46,7 @@ class _Curvature:
         layout = objective.layout
         self.entries = list(zip(layout.row.tolist(), layout.col.tolist(), strict=True))
         self.n_directions = self.p + len(self.entries)
-        _, derivatives = self.rows.derivatives(state.eta, order=4)
-        self.s, self.W, self.W1, self.W2 = derivatives
+        self.rows.buffers(order=4)
         self.Lambda = state.matrices[0]
         F = state.factorization
         self.F = F
@@ -56,7 +55,6 @@ class _Curvature:
         self.u = state.u.reshape(k, J)
         self.Zs = state.Zs.reshape(k, J)
         self.M = F.conditional_covariance
-        self.h = F.leverages()
         self.tangent = np.empty((self.n_directions, k, J))
 
     def compute(self) -> tuple[np.ndarray, np.ndarray]:
@@ -65,15 +63,17 @@ class _Curvature:
             hessian += part
         return 0.5 * (hessian + hessian.T), self.tangent.reshape(self.n_directions, -1)
 
-    def _row_sums(self, rows: slice, starts: np.ndarray):
+    def _row_sums(self, task):
         """Sums over the levels of one block of rows.
 
         P3 = sum z W x (k, p, J); P2 = sum zz' W1 x (k, k, p, J); P4 = sum z hW2 x (k, p, J);
         T3 = sum zz'z W1 (k, k, k, J); S = sum zz' hW2 (k, k, J).
         """
+        _, rows, starts = task
         X = self.objective.problem.X[:, rows]
-        W, W1 = self.W[rows], self.W1[rows]
-        hW2 = self.h[rows] * self.W2[rows]
+        _, (_, W, W1, W2) = self.rows.block_derivatives(self.state.eta[rows], rows, order=4)
+        hW2 = self.structure.by_level.quadratic_of(self.M, task)
+        hW2 *= W2
         k, p, J = self.k, self.p, starts.shape[0]
 
         def seg(column):
@@ -105,8 +105,8 @@ class _Curvature:
         return X, W, W1, hW2, P3, P4, P2, T3, S
 
     def _block(self, task) -> np.ndarray:
-        levels, rows, starts = task
-        X, W, W1, hW2, P3, P4, P2, T3, S = self._row_sums(rows, starts)
+        levels, _, starts = task
+        X, W, W1, hW2, P3, P4, P2, T3, S = self._row_sums(task)
         k, p, J = self.k, self.p, starts.shape[0]
         m = len(self.entries)
         Lam = self.Lambda
@@ -156,15 +156,7 @@ class _Curvature:
 
         out = np.empty((p + m, p + m))
         # beta rows: X' dr
-        codes = self.structure.by_level.codes[rows] - levels.start
-        zy = np.zeros(W.shape[0])
-        for a in range(k):
-            value = y[a][codes]
-            zy += (
-                value
-                if self.structure.by_level.Z is None
-                else value * self.structure.by_level.Z[a, rows]
-            )
+        zy = self.structure.by_level.block_effects(y, task)
         omega = W + 0.5 * hW2 - 0.5 * W1 * zy
         P2y = np.einsum("abpj,bj->apj", P2, y)
         top = -_contract(P3 + 0.5 * P4 - 0.5 * P2y, w)

@@ -19,15 +19,13 @@ import numpy as np
 from ..design.problem import Problem
 from .covariance import CovarianceLayout
 from .rows import RowPasses, Workers
-from .structures import Factorization, Structure, choose
+from .structures import LOWEST, Factorization, Structure, Visit, choose
 
 __all__ = ["Evaluation", "LaplaceObjective", "ModeError"]
 
 #: Change of a spherical mode, whose prior standard deviation is one, that a tangent may predict.
 LARGEST_MOVE = 1.0
 MAX_MODE_STEPS = 200
-#: Log-likelihood so low that products of its derivatives may overflow: as good as not finite.
-LOWEST = -1e100
 #: Squared Newton decrement at a point which is stationary but no maximum.
 SADDLE_TOL = 1e-20
 #: Share of a squared Newton decrement that a rough step leaves, about.
@@ -58,13 +56,29 @@ class ModeState:
     step: np.ndarray
     matrices: list[np.ndarray]
     eta: np.ndarray
-    s: np.ndarray
-    W: np.ndarray
-    W1: np.ndarray
-    Zs: np.ndarray
+    at: Visit
     factorization: Factorization
-    log_likelihood: float
     decrement: float
+
+    @property
+    def log_likelihood(self) -> float:
+        return self.at.log_likelihood
+
+    @property
+    def s(self) -> np.ndarray:
+        return self.at.s
+
+    @property
+    def W(self) -> np.ndarray:
+        return self.at.W
+
+    @property
+    def W1(self) -> np.ndarray:
+        return self.at.W1
+
+    @property
+    def Zs(self) -> np.ndarray:
+        return self.at.Zs
 
 
 class LaplaceObjective:
@@ -138,15 +152,16 @@ class LaplaceObjective:
         return float(np.abs(phi - self._u_phi).max(initial=0.0)) < NEAR_POINT
 
     def _moved_modes(self, direction: np.ndarray) -> np.ndarray:
-        """Derivative of the modes along one direction: two passes over the rows and one solve."""
+        """Derivative of the modes along one direction: one visit of the rows and one solve."""
         state, structure = self.state, self.structure
         beta, theta = self.split(direction)
         change = self.layout.matrices(theta)
-        row = self.rows.product(beta)
-        structure.predictor(structure.scale(change, state.u), row, row)
-        self.rows.multiply(row, state.W)
+        before, _ = self.split(self._u_phi)
+        moved = structure.moved_sums(
+            before, beta, structure.scale(change, state.u), state.W, self.rows
+        )
         rhs = structure.scale([m.T for m in change], state.Zs)
-        rhs -= structure.scale([m.T for m in state.matrices], structure.sums(row))
+        rhs -= structure.scale([m.T for m in state.matrices], moved)
         return state.factorization.solve(rhs)
 
     def find_modes(self, phi: np.ndarray, tol: float = 1e-12) -> ModeState:
@@ -179,8 +194,8 @@ class LaplaceObjective:
         far = structure.dear and not self._follows_closely(phi)
         for _ in range(MAX_MODE_STEPS):
             self.n_mode_steps += 1
-            eta = structure.predictor(structure.scale(matrices, u), eta0, self._eta)
-            log_likelihood, (s, W, W1) = self.rows.derivatives(eta)
+            at = structure.visit(structure.scale(matrices, u), eta0, self._eta, self.rows)
+            log_likelihood, W = at.log_likelihood, at.W
             if not log_likelihood > LOWEST:
                 if step is None:
                     if not u.any():
@@ -190,8 +205,7 @@ class LaplaceObjective:
                     step *= 0.25
                     u -= 3.0 * step
                 continue
-            Zs = structure.sums(s)
-            g = structure.scale(transposed, Zs) - u
+            g = structure.scale(transposed, at.Zs) - u
             if step is not None:
                 # overshoot: the slope along the last step has changed sign by more than half
                 now = structure.independent_sums(g * step)
@@ -222,7 +236,7 @@ class LaplaceObjective:
                     u = u + step
                     far = max(ROUGH_REST * decrement, decrement * decrement) > tol
                     continue
-            factorization = structure.factorize(W, matrices)
+            factorization = structure.factorize_at(at, matrices)
             if factorization.definite or factorization.turned:
                 step = factorization.solve(g)
             else:
@@ -233,9 +247,8 @@ class LaplaceObjective:
                 raise ModeError("the joint density has no proper maximum at these parameters")
             if decrement < tol and factorization.definite:
                 self.state = ModeState(
-                    phi, u, step, matrices, eta, s, W, W1, Zs, factorization, log_likelihood,
-                    decrement,
-                )  # fmt: skip
+                    phi, u, step, matrices, self._eta, at, factorization, decrement
+                )
                 self._u, self._u_phi = u + step, phi
                 self._intact = True
                 return self.state
@@ -252,25 +265,19 @@ class LaplaceObjective:
         if structure.q == 0:
             self.latest = Evaluation(phi, value, self.rows.transpose_dot(state.s))
             return self.latest
-        transposed = [m.T for m in state.matrices]
-        c = F.leverages()
-        c *= state.W1
-        ltzc = structure.scale(transposed, structure.sums(c))
-        v = F.solve(ltzc)
-        value -= 0.5 * float(ltzc @ state.step)
-        r = structure.predictor(structure.scale(state.matrices, v), None, self.rows.spare)
-        self.rows.half_difference(r, state.W, c, state.s)
+        pull = structure.pull(F, state.at, state.matrices, self.rows)
+        value -= 0.5 * float(pull.ltzc @ state.step)
         gradients = []
         for u_f, zr, zs, v_f, trace in zip(
             structure.parts(state.u),
-            structure.parts(structure.sums(r)),
+            structure.parts(pull.Zr),
             structure.parts(state.Zs),
-            structure.parts(v),
+            structure.parts(pull.v),
             F.theta_traces(),
             strict=True,
         ):
             gradients.append(zr @ u_f.T - trace - 0.5 * (zs @ v_f.T))
-        gradient = np.concatenate([self.rows.transpose_dot(r), self.layout.pick(gradients)])
+        gradient = np.concatenate([pull.Xr, self.layout.pick(gradients)])
         self.latest = Evaluation(phi, value, gradient)
         return self.latest
 

@@ -34,7 +34,8 @@ class LevelSums:
     def __init__(self, codes: np.ndarray, n_levels: int, Z, workers: Workers) -> None:
         self.codes, self.n_levels, self.Z, self.workers = codes, n_levels, Z, workers
         self.k = 1 if Z is None else Z.shape[0]
-        starts = np.concatenate([[0], np.cumsum(np.bincount(codes, minlength=n_levels))])
+        self.counts = np.bincount(codes, minlength=n_levels)
+        starts = np.concatenate([[0], np.cumsum(self.counts)])
         self.tasks = []
         first = 0
         while first < self.n_levels:
@@ -44,27 +45,34 @@ class LevelSums:
             self.tasks.append((slice(first, last), rows, starts[first:last] - starts[first]))
             first = last
         self._pairs = [(a, b) for a in range(self.k) for b in range(a + 1)]
-        self._buffer = np.empty(codes.shape[0])
+        self._buffer: np.ndarray | None = None
 
-    def predictor(self, effects: np.ndarray, eta0: np.ndarray | None, out: np.ndarray):
-        """eta0 + Z b of each row for effects b of shape (k, J), written to `out`; eta0 may be None."""
+    def effects(self, b: np.ndarray, task) -> np.ndarray:
+        """Z b of the rows of one task, for b of shape (k, J)."""
+        return self.block_effects(b[:, task[0]], task)
+
+    def block_effects(self, b: np.ndarray, task) -> np.ndarray:
+        """`effects` for b of the task's levels alone."""
+        levels, rows, _ = task
+        counts = self.counts[levels]
+        out = np.repeat(b[0], counts)
+        if self.Z is not None:
+            out *= self.Z[0, rows]
+            for values, z in zip(b[1:], self.Z[1:, rows], strict=True):
+                part = np.repeat(values, counts)
+                part *= z
+                out += part
+        return out
+
+    def predictor(self, b: np.ndarray, eta0: np.ndarray | None, out: np.ndarray) -> np.ndarray:
+        """eta0 + Z b of each row for b of shape (k, J), written to `out`; eta0 may be None."""
 
         def work(task) -> None:
-            _, rows, _ = task
-            codes = self.codes[rows]
-            target = out[rows]
-            if self.Z is None:
-                if eta0 is None:
-                    np.take(effects[0], codes, out=target, mode="clip")
-                else:
-                    np.add(np.take(effects[0], codes), eta0[rows], out=target)
-                return
+            rows = task[1]
             if eta0 is None:
-                target[...] = 0.0
-            elif out is not eta0:
-                target[...] = eta0[rows]
-            for a in range(self.k):
-                target += np.take(effects[a], codes) * self.Z[a, rows]
+                out[rows] = self.effects(b, task)
+            else:
+                np.add(self.effects(b, task), eta0[rows], out=out[rows])
 
         self.workers.map(work, self.tasks)
         return out
@@ -72,72 +80,88 @@ class LevelSums:
     def segment_sums(self, columns) -> np.ndarray:
         """Sums over levels of several row vectors.
 
-        `columns(rows)` yields the row vectors of one block; shape (number of them, J).
+        `columns(task)` yields the row vectors of one task; shape (number of them, J).
         """
 
         def work(task):
-            levels, rows, starts = task
-            return levels, [np.add.reduceat(column, starts) for column in columns(rows)]
+            return [np.add.reduceat(column, task[2]) for column in columns(task)]
 
         parts = self.workers.map(work, self.tasks)
-        out = np.empty((len(parts[0][1]), self.n_levels))
-        for levels, sums in parts:
+        out = np.empty((len(parts[0]), self.n_levels))
+        for (levels, _, _), sums in zip(self.tasks, parts, strict=True):
             for target, values in zip(out, sums, strict=True):
                 target[levels] = values
         return out
 
     def sums(self, v: np.ndarray) -> np.ndarray:
         """Z' v per level, shape (k, J)."""
-        if self.Z is None:
-            return self.segment_sums(lambda rows: (v[rows],))
-        return self.segment_sums(lambda rows: (v[rows] * self.Z[a, rows] for a in range(self.k)))
+        return self.segment_sums(lambda task: self.columns(v[task[1]], task))
 
     def gram(self, w: np.ndarray) -> np.ndarray:
         """Z' diag(w) Z per level, shape (k, k, J)."""
-        if self.Z is None:
-            return self.segment_sums(lambda rows: (w[rows],))[None]
+        return self.unpack(self.segment_sums(lambda task: self.pair_columns(w[task[1]], task)))
 
-        def columns(rows):
-            z = self.Z[:, rows]
-            for a in range(self.k):
-                wz = w[rows] * z[a]
-                for b in range(a + 1):
-                    yield wz * z[b]
-
-        packed = self.segment_sums(columns)
+    def unpack(self, packed: np.ndarray) -> np.ndarray:
+        """Symmetric (k, k, J) from its entries in the order of `pair_columns`."""
+        if self.k == 1:
+            return packed[None]
         out = np.empty((self.k, self.k, self.n_levels))
         for (a, b), values in zip(self._pairs, packed, strict=True):
             out[a, b] = values
             out[b, a] = values
         return out
 
-    def pair_columns(self, rows: slice):
-        """The distinct products z_a z_b of a block of rows, in the order of `_pairs`."""
+    def columns(self, v: np.ndarray, task):
+        """z_a v of one task's rows, for all a."""
+        if self.Z is None:
+            yield v
+            return
+        for z in self.Z[:, task[1]]:
+            yield v * z
+
+    def pair_columns(self, v: np.ndarray, task):
+        """z_a z_b v of one task's rows, in the order of `_pairs`."""
+        if self.Z is None:
+            yield v
+            return
+        z = self.Z[:, task[1]]
+        for a in range(self.k):
+            vz = v * z[a]
+            for b in range(a + 1):
+                yield vz * z[b]
+
+    def quadratic_of(self, M: np.ndarray, task) -> np.ndarray:
+        """z_i' M_j z_i of one task's rows for symmetric M of shape (k, k, J)."""
+        levels, rows, _ = task
+        counts = self.counts[levels]
+        if self.Z is None:
+            return np.repeat(M[0, 0, levels], counts)
         z = self.Z[:, rows]
+        out = np.zeros(z.shape[1])
         for a, b in self._pairs:
-            yield z[a] * z[b]
+            value = np.repeat(M[a, b, levels], counts)
+            value *= z[a]
+            value *= z[b]
+            if a != b:
+                value *= 2.0
+            out += value
+        return out
 
     def quadratic(self, M: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """z_i' M_j z_i of each row for symmetric M of shape (k, k, J), written to `out`.
 
         Without `out`, in a buffer that the next call overwrites.
         """
-        out = self._buffer if out is None else out
+        out = self.row_buffer() if out is None else out
 
         def work(task) -> None:
-            _, rows, _ = task
-            codes = self.codes[rows]
-            if self.Z is None:
-                np.take(M[0, 0], codes, out=out[rows], mode="clip")
-                return
-            target = out[rows]
-            target[...] = 0.0
-            for (a, b), zz in zip(self._pairs, self.pair_columns(rows), strict=True):
-                value = np.take(M[a, b], codes)
-                value *= zz
-                if a != b:
-                    value *= 2.0
-                target += value
+            out[task[1]] = self.quadratic_of(M, task)
 
         self.workers.map(work, self.tasks)
         return out
+
+    def row_buffer(self) -> np.ndarray:
+        """A row vector to write to, shape (n,), always the same."""
+        if self._buffer is None:
+            self._buffer = np.empty(self.codes.shape[0])
+        return self._buffer

@@ -155,6 +155,7 @@ class NestedQuadratureObjective(Quadrature):
             shift = np.tensordot(z, C, axes=(0, 1))
             node = v + shift
             _add_effects(outer, Lam @ node, fixed, self._offset)
+            inner.rows.offset_changed()
             u = inner_modes.copy()
             for f, target in enumerate(inner.structure.parts(u)):
                 for c in range(k):

@@ -86,12 +86,16 @@ class RowPasses:
         self.p = X.shape[0]
         self.blocks = [slice(a, min(a + BLOCK_ROWS, self.n)) for a in range(0, self.n, BLOCK_ROWS)]
         self._eta0 = np.empty(self.n)
+        #: coefficients that `_eta0` belongs to
+        self._fixed_at: np.ndarray | None = None
         self._derivatives = [np.empty(self.n) for _ in range(3)]
         self._second: np.ndarray | None = None
 
     def fixed_predictor(self, beta: np.ndarray) -> np.ndarray:
         """offset + X beta, shape (n,), in a buffer that the next call overwrites."""
         out = self._eta0
+        if self._fixed_at is not None and np.array_equal(self._fixed_at, beta):
+            return out
 
         def work(rows: slice) -> None:
             np.dot(beta, self.X[:, rows], out=out[rows])
@@ -99,11 +103,32 @@ class RowPasses:
                 out[rows] += self.offset[rows]
 
         self.workers.map(work, self.blocks)
+        self._fixed_at = np.array(beta)
         return out
+
+    def offset_changed(self) -> None:
+        """To be called when `offset` has been written to."""
+        self._fixed_at = None
+
+    def fixed_move(self, beta: np.ndarray, step: np.ndarray) -> Callable[[slice], np.ndarray]:
+        """Gives X step of a block of rows; every block is to be asked for, once.
+
+        A fixed predictor at `beta` moves on with it, so that the next is there already.
+        """
+        follows = self._fixed_at is not None and np.array_equal(self._fixed_at, beta)
+        self._fixed_at = beta + step if follows else None
+
+        def move(rows: slice) -> np.ndarray:
+            row = np.dot(step, self.X[:, rows])
+            if follows:
+                self._eta0[rows] += row
+            return row
+
+        return move
 
     def product(self, beta: np.ndarray) -> np.ndarray:
         """X beta, shape (n,), in the buffer of `fixed_predictor`."""
-        out = self._eta0
+        out = self.spare
         self.workers.map(lambda rows: np.dot(beta, self.X[:, rows], out=out[rows]), self.blocks)
         return out
 
@@ -116,20 +141,26 @@ class RowPasses:
 
         `order` counts derivatives: 3 gives s, W and W1, 4 also W2.
         """
-        out = list(self._derivatives)
-        if order == 4:
-            if self._second is None:
-                self._second = np.empty(self.n)
-            out.append(self._second)
-        out = out[:order]
+        out = self.buffers(order)
 
         def work(rows: slice) -> float:
-            trials = None if self.trials is None else self.trials[rows]
-            return self.link.accumulate(
-                eta[rows], self.successes[rows], trials, [array[rows] for array in out]
-            )
+            return self.block_derivatives(eta[rows], rows, order)[0]
 
         return float(sum(self.workers.map(work, self.blocks))), out
+
+    def buffers(self, order: int) -> list[np.ndarray]:
+        """The buffers of `derivatives`."""
+        if order == 4 and self._second is None:
+            self._second = np.empty(self.n)
+        return [*self._derivatives, self._second][:order]
+
+    def block_derivatives(
+        self, eta: np.ndarray, rows: slice, order: int = 3
+    ) -> tuple[float, list[np.ndarray]]:
+        """`derivatives` of one block, whose predictor is `eta`, in its part of the buffers."""
+        out = [array[rows] for array in self.buffers(order)]
+        trials = None if self.trials is None else self.trials[rows]
+        return self.link.accumulate(eta, self.successes[rows], trials, out), out
 
     def total(self, eta: np.ndarray) -> float:
         """Log-likelihood at `eta`."""
@@ -138,6 +169,7 @@ class RowPasses:
     @property
     def spare(self) -> np.ndarray:
         """A row vector to write to, shape (n,): the buffer of `fixed_predictor`."""
+        self._fixed_at = None
         return self._eta0
 
     def half_difference(self, r: np.ndarray, W: np.ndarray, c: np.ndarray, s: np.ndarray) -> None:

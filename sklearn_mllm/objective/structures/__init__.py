@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from ...design.problem import Problem
 from ..rows import Workers
-from .base import Factorization, Structure
+from .base import LOWEST, Factorization, Structure, Visit
 
-__all__ = ["Factorization", "Structure", "choose"]
+__all__ = ["LOWEST", "Factorization", "Structure", "Visit", "choose"]
 
 
 def choose(problem: Problem, workers: Workers) -> Structure:

@@ -9,13 +9,51 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager, nullcontext
+from typing import NamedTuple
 
 import numpy as np
 
 from ...design.problem import Problem
-from ..rows import BLOCK_ROWS, Workers
+from ..rows import BLOCK_ROWS, RowPasses, Workers
 
-__all__ = ["Factorization", "Structure"]
+__all__ = ["LOWEST", "Factorization", "Pull", "Structure", "Visit"]
+
+#: Log-likelihood so low that products of its derivatives may overflow: as good as not finite.
+LOWEST = -1e100
+
+
+class Visit:
+    """What one visit of all rows finds at a predictor; the row arrays are shared buffers.
+
+    Attributes
+    ----------
+    log_likelihood : float
+    s, W, W1 : ndarray of shape (n,)
+    Zs : ndarray of shape (q,)
+    """
+
+    def __init__(self, log_likelihood: float, derivatives: list[np.ndarray], Zs) -> None:
+        self.log_likelihood = log_likelihood
+        self.s, self.W, self.W1 = derivatives
+        self.Zs = Zs
+
+
+class Pull(NamedTuple):
+    """How log|H|/2 pulls at the modes, and with them at the parameters.
+
+    Attributes
+    ----------
+    ltzc, v : ndarray of shape (q,)
+        Lambda' Z' c for c = h W1, and H^-1 times it.
+    Zr : ndarray of shape (q,)
+        Z' r for r = s - (c - W Z Lambda v) / 2.
+    Xr : ndarray of shape (p,)
+    """
+
+    ltzc: np.ndarray
+    v: np.ndarray
+    Zr: np.ndarray
+    Xr: np.ndarray
 
 
 class Factorization(ABC):
@@ -98,6 +136,38 @@ class Structure(ABC):
     @abstractmethod
     def factorize(self, W: np.ndarray, matrices: list[np.ndarray]) -> Factorization:
         """H for row weights W (n,) and the Lambda of each factor."""
+
+    def factorize_at(self, at: Visit, matrices: list[np.ndarray]) -> Factorization:
+        """H at a visit, as `factorize` with its W."""
+        return self.factorize(at.W, matrices)
+
+    def visit(self, b: np.ndarray, eta0: np.ndarray, eta: np.ndarray, rows: RowPasses) -> Visit:
+        """The derivatives at eta0 + Z b, which is written to `eta`, and their sums."""
+        self.predictor(b, eta0, eta)
+        value, derivatives = rows.derivatives(eta)
+        Zs = self.sums(derivatives[0]) if value > LOWEST else np.zeros(self.q)
+        return Visit(value, derivatives, Zs)
+
+    def pull(
+        self, F: Factorization, at: Visit, matrices: list[np.ndarray], rows: RowPasses
+    ) -> Pull:
+        """What the gradient needs of the rows."""
+        c = F.leverages()
+        c *= at.W1
+        ltzc = self.scale([m.T for m in matrices], self.sums(c))
+        v = F.solve(ltzc)
+        r = self.predictor(self.scale(matrices, v), None, rows.spare)
+        rows.half_difference(r, at.W, c, at.s)
+        return Pull(ltzc, v, self.sums(r), rows.transpose_dot(r))
+
+    def moved_sums(
+        self, beta: np.ndarray, dbeta: np.ndarray, db: np.ndarray, W: np.ndarray, rows: RowPasses
+    ) -> np.ndarray:
+        """Z'W (X dbeta + Z db), shape (q,), for a step from `beta`."""
+        row = rows.product(dbeta)
+        self.predictor(db, row, row)
+        rows.multiply(row, W)
+        return self.sums(row)
 
     def rough(self, W: np.ndarray, matrices: list[np.ndarray]) -> Factorization:
         """A cheap stand-in for `factorize`, to approach modes and start values with."""

@@ -23,7 +23,7 @@ from ...design.problem import Factor, Problem
 from .. import blocks as bl
 from ..level_sums import LevelSums
 from ..rows import Workers
-from .base import Factorization, Structure
+from .sorted_rows import SortedFactorization, SortedRows
 
 __all__ = ["Nested", "parents"]
 
@@ -63,7 +63,7 @@ def _same(a: np.ndarray | None, b: np.ndarray | None) -> bool:
     return np.array_equal(a, b)
 
 
-class Nested(Structure):
+class Nested(SortedRows):
     """Structure of factors from the innermost to the outermost, rows sorted by all of them."""
 
     def __init__(self, problem: Problem, workers: Workers, parent: list[np.ndarray]) -> None:
@@ -98,32 +98,30 @@ class Nested(Structure):
 
     # -- row space -------------------------------------------------------------------------------
 
-    def predictor(self, b: np.ndarray, eta0: np.ndarray | None, out: np.ndarray) -> np.ndarray:
+    def inward(self, b: np.ndarray) -> np.ndarray:
         effects = np.zeros((self.by_level.k, self.by_level.n_levels))
         for f, part in enumerate(self.parts(b)):
             for column, values in zip(self.columns[f], part, strict=True):
                 effects[column] += self.down(values, f, 0)
-        return self.by_level.predictor(effects, eta0, out)
+        return effects
 
-    def sums(self, v: np.ndarray) -> np.ndarray:
-        totals = self.by_level.sums(v)
+    def outward(self, totals: np.ndarray) -> np.ndarray:
         out = np.empty(self.q)
         for f, target in enumerate(self.parts(out)):
             target[...] = self.up(totals[self.columns[f]], 0, f)
         return out
 
-    def grams(self, w: np.ndarray) -> dict[tuple[int, int], np.ndarray]:
-        """Z_f' diag(w) Z_g for f <= g, per level of f: shapes (kf, kg, Jf)."""
-        totals = self.by_level.gram(w)
+    def from_gram(self, gram: np.ndarray, matrices: list[np.ndarray]) -> TreeFactorization:
+        return TreeFactorization(self, gram, matrices)
+
+    def grams(self, totals: np.ndarray) -> dict[tuple[int, int], np.ndarray]:
+        """Z_f'WZ_g for f <= g, per level of f, (kf, kg, Jf), from that of innermost levels."""
         out = {}
         for f in range(self.n_factors):
             level = self.up(totals, 0, f)
             for g in range(f, self.n_factors):
                 out[f, g] = level[np.ix_(self.columns[f], self.columns[g])]
         return out
-
-    def factorize(self, W: np.ndarray, matrices: list[np.ndarray]) -> Factorization:
-        return TreeFactorization(self, W, matrices)
 
     def independent_sums(self, v: np.ndarray) -> np.ndarray:
         last = self.n_factors - 1
@@ -137,15 +135,15 @@ class Nested(Structure):
         return out
 
 
-class TreeFactorization(Factorization):
+class TreeFactorization(SortedFactorization):
     """H by elimination of one factor after the other."""
 
     turned = True
 
-    def __init__(self, structure: Nested, W: np.ndarray, matrices: list[np.ndarray]) -> None:
+    def __init__(self, structure: Nested, gram: np.ndarray, matrices: list[np.ndarray]) -> None:
         self.structure = s = structure
         self.matrices = L = matrices
-        self.G = s.grams(W)
+        self.G = s.grams(gram)
         B = {(f, g): bl.between(L[f].T, G, L[g]) for (f, g), G in self.G.items()}
         self.coupling, self.X, self.factors = {}, {}, []
         self.definite, self.logdet = True, 0.0
@@ -209,7 +207,8 @@ class TreeFactorization(Factorization):
     def inverse_blocks(self) -> list[np.ndarray]:
         return [self.inverse[f, f] for f in range(self.structure.n_factors)]
 
-    def leverages(self) -> np.ndarray:
+    @property
+    def conditional_covariance(self) -> np.ndarray:
         s, L = self.structure, self.matrices
         rows = s.by_level
         M = np.zeros((rows.k, rows.k, rows.n_levels))
@@ -223,7 +222,7 @@ class TreeFactorization(Factorization):
                         # the quadratic form wants a symmetric matrix: each half of z_f'.z_g twice
                         M[i, j] += block[a, b]
                         M[j, i] += block[a, b]
-        return rows.quadratic(M)
+        return M
 
     def theta_traces(self) -> list[np.ndarray]:
         L = self.matrices

@@ -8,12 +8,12 @@ from ...design.problem import Problem
 from .. import blocks as bl
 from ..level_sums import LevelSums
 from ..rows import Workers
-from .base import Factorization, Structure
+from .sorted_rows import SortedFactorization, SortedRows
 
 __all__ = ["OneFactor"]
 
 
-class OneFactor(Structure):
+class OneFactor(SortedRows):
     """Structure of a single sorted grouping factor."""
 
     def __init__(self, problem: Problem, workers: Workers) -> None:
@@ -22,14 +22,14 @@ class OneFactor(Structure):
         self.k, self.n_levels = self.shapes[0]
         self.by_level = LevelSums(factor.codes, factor.n_levels, factor.Z, workers)
 
-    def predictor(self, b: np.ndarray, eta0: np.ndarray | None, out: np.ndarray) -> np.ndarray:
-        return self.by_level.predictor(self.parts(b)[0], eta0, out)
+    def inward(self, b: np.ndarray) -> np.ndarray:
+        return self.parts(b)[0]
 
-    def sums(self, v: np.ndarray) -> np.ndarray:
-        return self.by_level.sums(v).ravel()
+    def outward(self, totals: np.ndarray) -> np.ndarray:
+        return totals.ravel()
 
-    def factorize(self, W: np.ndarray, matrices: list[np.ndarray]) -> BlockDiagonal:
-        return BlockDiagonal(self, self.by_level.gram(W), matrices[0])
+    def from_gram(self, gram: np.ndarray, matrices: list[np.ndarray]) -> BlockDiagonal:
+        return BlockDiagonal(self, gram, matrices[0])
 
     def independent_sums(self, v: np.ndarray) -> np.ndarray:
         return self.parts(v)[0].sum(axis=0)
@@ -38,7 +38,7 @@ class OneFactor(Structure):
         return np.broadcast_to(values, (self.k, self.n_levels)).ravel()
 
 
-class BlockDiagonal(Factorization):
+class BlockDiagonal(SortedFactorization):
     """H of one factor: `G` = Z' W Z per level (k, k, J), `Lambda` (k, k)."""
 
     turned = True
@@ -77,9 +77,6 @@ class BlockDiagonal(Factorization):
         s = self.structure
         blocks = rhs.reshape(-1, s.k, s.n_levels).swapaxes(0, 1)
         return bl.solve(self.factor, blocks).swapaxes(0, 1).reshape(rhs.shape)
-
-    def leverages(self) -> np.ndarray:
-        return self.structure.by_level.quadratic(self.conditional_covariance)
 
     def theta_traces(self) -> list[np.ndarray]:
         return [np.einsum("abj,bcj->ca", self.inverse, self.LtG)]
