@@ -102,7 +102,7 @@ def package(
     )
     kept_names = [names[j] for j in fixed_map.kept]
     verdict = judge(
-        outcome, kept_names, [(t.group, t.effects) for t in terms], T, [t.covariance for t in terms]
+        outcome, kept_names, [(t.group, t.effects) for t in terms], T, build.random_maps
     )
 
     state = objective.state

@@ -27,6 +27,10 @@ UNBOUNDED_ERROR = 200.0
 RUNAWAY_SD = 30.0
 #: Standard deviation that no data can tell from infinity.
 UNBOUNDED_SD = 200.0
+#: Smallest singular value of a term's standardised factor, relative to the largest, that is not zero.
+DEPENDENT = 3e-4
+#: What rounding leaves of zero, and by how much unit vectors that are proportional then differ.
+ROUNDING, PROPORTIONAL = 1e-12, 1e-10
 
 
 def judge(
@@ -34,7 +38,7 @@ def judge(
     names: list[str],
     terms: list[tuple[str, tuple[str, ...]]],
     T: np.ndarray,
-    covariances: list[np.ndarray],
+    maps: list[np.ndarray],
 ) -> Verdict:
     """Judge a maximum.
 
@@ -46,8 +50,8 @@ def judge(
     terms : list of (group, effects)
     T : ndarray of shape (p, p)
         beta = T gamma.
-    covariances : list of ndarray
-        Covariance matrix of each term in the user's coordinates.
+    maps : list of ndarray of shape (k, k)
+        Per term: b = map b_solver.
     """
     maximum, free = outcome.maximum, outcome.free
     index = np.flatnonzero(free)
@@ -60,7 +64,9 @@ def judge(
     gain = float(maximum.gain)
 
     runaway = _runaway(outcome, names, terms, T)
-    singular = _singular_words(terms, covariances)
+    theta = maximum.phi[len(T) :]
+    factors = [outcome.objective.layout.term_factor(theta, number) for number in range(len(terms))]
+    singular = _singular_words(terms, maps, factors)
     twins = _twins(outcome, terms)
     definite = definite and not twins
     converged = gain < GAIN_LIMIT and definite and not runaway
@@ -177,26 +183,48 @@ def _loose_direction(outcome: Outcome) -> np.ndarray | None:
     return covariance @ X[:, row] if variances[row] > UNBOUNDED_ERROR**2 else None
 
 
-def _singular_words(terms, covariances: list[np.ndarray]) -> list[str]:
+def _singular_words(terms, maps: list[np.ndarray], factors: list[np.ndarray]) -> list[str]:
+    """Words for variances at zero and perfect correlations.
+
+    A column far from zero correlates its effect with the others nearly perfectly. So what is
+    degenerate is told in the solver's coordinates, whose columns are centred; with that made exact,
+    the user's effects are proportional to rounding or not at all.
+    """
     words = []
-    for (group, effects), S in zip(terms, covariances, strict=True):
-        sds = np.sqrt(np.diag(S))
-        for effect, sd in zip(effects, sds, strict=True):
-            if sd == 0.0:
-                words.append(f"the variance of {effect!r} in {group!r} is zero")
-        positive = np.flatnonzero(sds > 0.0)
+    for (group, effects), C, L in zip(terms, maps, factors, strict=True):
+        L, rank = _exact_rank(L)
+        root = C @ L
+        sizes = np.linalg.norm(root, axis=1)
+        # on the scale of the predictor: the user's columns are C^-T times the solver's
+        columns = np.linalg.norm(np.linalg.inv(C), axis=0)
+        zero = sizes * columns <= ROUNDING * np.linalg.norm(L)
+        for i in np.flatnonzero(zero):
+            words.append(f"the variance of {effects[i]!r} in {group!r} is zero")
+        positive = np.flatnonzero(~zero)
         if positive.size < 2:
             continue
-        R = S[np.ix_(positive, positive)] / np.outer(sds[positive], sds[positive])
+        rows = root[positive] / sizes[positive, None]
         perfect = False
         for a in range(positive.size):
             for b in range(a):
-                if abs(R[a, b]) > 1.0 - 1e-7:
+                sign = 1.0 if rows[a] @ rows[b] > 0.0 else -1.0
+                if np.linalg.norm(rows[a] - sign * rows[b]) < PROPORTIONAL:
                     perfect = True
                     words.append(
                         f"the correlation of {effects[positive[b]]!r} and {effects[positive[a]]!r} "
-                        f"in {group!r} is {'+1' if R[a, b] > 0 else '-1'}"
+                        f"in {group!r} is {'+1' if sign > 0.0 else '-1'}"
                     )
-        if not perfect and np.linalg.eigvalsh(R)[0] < 1e-9:
+        if not perfect and rank < positive.size:
             words.append(f"the random effects of {group!r} are linearly dependent")
     return words
+
+
+def _exact_rank(L: np.ndarray) -> tuple[np.ndarray, int]:
+    """A covariance factor, whose rows if nearly dependent are made so to rounding, and its rank."""
+    sizes = np.linalg.norm(L, axis=1)
+    sizes[sizes == 0.0] = 1.0
+    U, values, V = np.linalg.svd(L / sizes[:, None])
+    kept = values > DEPENDENT * values[0]
+    if kept.all():
+        return L, len(L)
+    return sizes[:, None] * (U * np.where(kept, values, 0.0)) @ V, int(kept.sum())
