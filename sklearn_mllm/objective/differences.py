@@ -16,9 +16,9 @@ MODE_TOL = 1e-10
 #: Step of one-sided differences, whose error is of its order.
 ONE_SIDED_STEP = 1e-5
 #: Difference of an approximate gradient from the exact one, against the curvature times the parameter
-#: (or one, on the scale of the predictor), up to which approximate curvature is taken: about its relative
-#: error, and twice that of a standard error.
-APPROXIMATE_SHARE = 1e-4
+#: (or one, on the scale of the predictor), up to which approximate curvature is taken: what that leaves
+#: of relative error in a standard error is up to ten times it.
+APPROXIMATE_SHARE = 1e-5
 #: Modes of one-sided differences: at the centre all but exact, beside it in error by the square of
 #: the step, which is short.
 BASE_MODE_TOL = 1e-18
