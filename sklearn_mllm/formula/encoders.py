@@ -8,6 +8,7 @@ scaling, contrasts). Columns are arrays of numbers, or `Coded`.
 from __future__ import annotations
 
 import warnings
+from abc import ABC, abstractmethod
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -27,7 +28,7 @@ Columns = dict[str, "np.ndarray | Coded"]
 
 
 @dataclass(frozen=True, eq=False)
-class Encoder:
+class Encoder(ABC):
     """A factor, ready for any rows.
 
     Attributes
@@ -46,13 +47,13 @@ class Encoder:
     #: Whether its values are finite wherever its columns are.
     finite = False
 
+    @abstractmethod
     def names(self, full: bool) -> tuple[str, ...]:
         """Names of its columns, coded in full or against the intercept."""
-        raise NotImplementedError
 
+    @abstractmethod
     def values(self, columns: Columns, n: int, full: bool) -> list[np.ndarray]:
         """Its columns (n,) on some rows."""
-        raise NotImplementedError
 
     #: Whether its columns code levels.
     is_coded = False
@@ -211,11 +212,10 @@ def learn_encoder(
         known = {*map(alias, needed), *arithmetic_context()}
         if known.issuperset(_compiled(text).co_names):
             return Numbers(text, needed), None
-    bare = Encoder(text, needed)
-    made = _materialize(_formula(f"1 + {text}"), bare, columns, n)
+    made = _materialize(_formula(f"1 + {text}"), factor, columns, n)
     reduced = full = made.model_spec
     if any(f.reduced for t in reduced.structure for part in t.scoped_terms for f in part.factors):
-        full = _materialize(_formula(f"0 + {text}"), bare, columns, n).model_spec
+        full = _materialize(_formula(f"0 + {text}"), factor, columns, n).model_spec
     return Transformed(text, needed, reduced, full), _columns_of(made, False)
 
 
@@ -272,18 +272,18 @@ def _materializer() -> type:
     return ColumnMaterializer
 
 
-def _materialize(what, encoder: Encoder, columns: Columns, n: int):
+def _materialize(what, factor: Factor | Encoder, columns: Columns, n: int):
     from formulaic.errors import FormulaicError
 
-    levels = "C(" in encoder.text
-    data = _Data({alias(c): _for_formulaic(columns[c], levels) for c in encoder.columns})
+    levels = "C(" in factor.text
+    data = _Data({alias(c): _for_formulaic(columns[c], levels) for c in factor.columns})
     data.n = n
     make = _materializer()(data, context=evaluation_context())
     try:
         with np.errstate(all="ignore"), _strict_levels(levels):
             return make.get_model_matrix(what, output="numpy", na_action="ignore")
     except (FormulaicError, Warning, TypeError, ValueError, ArithmeticError) as error:
-        raise _cannot(encoder.text, error) from error
+        raise _cannot(factor.text, error) from error
 
 
 def _for_formulaic(column: np.ndarray | Coded, levels: bool):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..prediction.probabilities import effect_variance_weights
+
 __all__ = ["MarginalEffectsModel", "marginaleffects_model"]
 
 
@@ -233,11 +235,9 @@ class MarginalEffectsModel:
         column, at = p + 1, p
         for term in result.terms if self.prediction == "marginal" else ():
             k = len(term.effects)
-            Z = newdata[:, column : column + k]
-            a, b = np.triu_indices(k)
-            twice = params[at : at + a.size] * np.where(a == b, 1.0, 2.0)
-            variance += np.einsum("nc,nc,c->n", Z[:, a], Z[:, b], twice)
-            column, at = column + k, at + a.size
+            weights = effect_variance_weights(newdata[:, column : column + k])
+            variance += weights @ params[at : at + weights.shape[1]]
+            column, at = column + k, at + weights.shape[1]
         # differences may step below zero at a variance of zero
         probability = get_link(result.link).averaged(eta, np.sqrt(np.maximum(variance, 0.0)))
         rowid = np.arange(len(newdata), dtype=np.int32)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..prediction.probabilities import effect_variance
+from ..prediction.probabilities import effect_variance, effect_variance_weights
 from ..result.wald import wald_columns
 
 __all__ = ["marginal_coefficients", "marginal_effects"]
@@ -222,10 +222,9 @@ class _Design:
         variance, at = np.zeros(n), p
         for term, Z in zip(self.result.terms, self.Z, strict=True):
             variance += effect_variance(term, Z)
-            # z'Sz, with each covariance in it twice
-            a, b = np.triu_indices(len(term.effects))
-            slopes[:, at : at + a.size] = Z[:, a] * Z[:, b] * np.where(a == b, 1.0, 2.0)
-            at += a.size
+            weights = effect_variance_weights(Z)
+            slopes[:, at : at + weights.shape[1]] = weights
+            at += weights.shape[1]
         middle, by_eta, by_variance = self.link.averaged_derivatives(eta, np.sqrt(variance))
         slopes[:, p:] *= by_variance[:, None]
         slopes[:, :p] = by_eta[:, None] * self.X

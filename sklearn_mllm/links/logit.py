@@ -124,9 +124,7 @@ def _accumulate_single(eta: np.ndarray, k: np.ndarray, out: list[np.ndarray]) ->
         third *= sign
         third *= w
     if len(out) > 3:
-        fourth = np.multiply(w, -6.0, out=out[3])
-        fourth += 1.0
-        fourth *= w
+        _fourth(w, out[3])
     return total
 
 
@@ -156,9 +154,7 @@ def _fill(
     if len(out) > 1:
         w = np.multiply(large, small, out=out[1])
     if len(out) > 3:
-        fourth = np.multiply(w, -6.0, out=out[3])
-        fourth += 1.0
-        fourth *= w
+        _fourth(w, out[3])
     if len(out) > 2:
         # p - 1/2 = +/- (1/2 - small)
         third = np.subtract(0.5, small, out=out[2])
@@ -173,6 +169,13 @@ def _fill(
         np.add(miss, signed, out=out[0])
         for values in out[1:]:
             values *= m
+
+
+def _fourth(w: np.ndarray, out: np.ndarray) -> None:
+    """W2 = W (1 - 6 W)."""
+    np.multiply(w, -6.0, out=out)
+    out += 1.0
+    out *= w
 
 
 def _log_sum(d: np.ndarray, worst: float) -> float:

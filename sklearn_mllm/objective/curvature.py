@@ -46,6 +46,7 @@ class _Curvature:
         layout = objective.layout
         self.entries = list(zip(layout.row.tolist(), layout.col.tolist(), strict=True))
         self.n_directions = self.p + len(self.entries)
+        # made here, not by whichever thread comes first
         self.rows.buffers(order=4)
         self.Lambda = state.matrices[0]
         F = state.factorization

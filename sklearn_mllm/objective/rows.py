@@ -14,7 +14,7 @@ from functools import lru_cache
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-__all__ = ["BLOCK_ROWS", "RowPasses", "Workers", "blas_threads"]
+__all__ = ["BLOCK_ROWS", "RowPasses", "Workers", "blas_threads", "half_difference"]
 
 BLOCK_ROWS = 16_384
 
@@ -23,6 +23,14 @@ BLOCK_ROWS = 16_384
 def blas_threads() -> ThreadpoolController:
     """Control of the threads that BLAS and LAPACK use."""
     return ThreadpoolController()
+
+
+def half_difference(r: np.ndarray, W: np.ndarray, c: np.ndarray, s: np.ndarray) -> None:
+    """r <- (W r - c) / 2 + s, at once."""
+    r *= W
+    r -= c
+    r *= 0.5
+    r += s
 
 
 class Workers:
@@ -175,14 +183,9 @@ class RowPasses:
     def half_difference(self, r: np.ndarray, W: np.ndarray, c: np.ndarray, s: np.ndarray) -> None:
         """r <- (W r - c) / 2 + s."""
 
-        def work(rows: slice) -> None:
-            part = r[rows]
-            part *= W[rows]
-            part -= c[rows]
-            part *= 0.5
-            part += s[rows]
-
-        self.workers.map(work, self.blocks)
+        self.workers.map(
+            lambda rows: half_difference(r[rows], W[rows], c[rows], s[rows]), self.blocks
+        )
 
     def transpose_dot(self, v: np.ndarray) -> np.ndarray:
         """X' v, shape (p,)."""

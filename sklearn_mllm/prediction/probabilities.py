@@ -10,6 +10,7 @@ __all__ = [
     "decision_values",
     "effect_variance",
     "effect_variance_slopes",
+    "effect_variance_weights",
     "probabilities",
     "random_part",
     "unseen_levels",
@@ -72,6 +73,12 @@ def new_variance_slopes(
 def effect_variance_slopes(Z: np.ndarray, root: np.ndarray, tangent: np.ndarray) -> np.ndarray:
     """Derivatives of z'LL'z in xi, (rows, M), for L = `root` and dL/dxi = `tangent`."""
     return 2.0 * np.einsum("nb,na,mab->nm", Z @ root, Z, tangent, optimize=True)
+
+
+def effect_variance_weights(Z: np.ndarray) -> np.ndarray:
+    """What the rows of S's upper triangle weigh in z'Sz, each covariance twice: (rows, k (k + 1) / 2)."""
+    a, b = np.triu_indices(Z.shape[1])
+    return Z[:, a] * Z[:, b] * np.where(a == b, 1.0, 2.0)
 
 
 def effect_variance(term, Z: np.ndarray | None) -> np.ndarray | float:

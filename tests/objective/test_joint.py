@@ -43,9 +43,8 @@ def test_is_the_laplace_likelihood_where_coefficients_and_effects_are_stationary
     assert objective.problem.p == 0 and objective.n_parameters == theta.shape[0]
 
 
-def test_coefficients_follow_theta():
-    objective = JointModeObjective(one_factor_problem(250, 25, 3, 2), LOGIT)
-    theta = guess(objective)
+def assert_coefficients_follow(objective, theta):
+    """Their derivatives in theta against differences; leaves the objective at theta."""
 
     def coefficients(x):
         objective.evaluate(x, TIGHT)
@@ -54,6 +53,12 @@ def test_coefficients_follow_theta():
     numeric = slope(coefficients, theta)
     objective.evaluate(theta, TIGHT)
     assert np.abs(numeric - objective.beta_tangent).max() < 1e-7
+
+
+def test_coefficients_follow_theta():
+    objective = JointModeObjective(one_factor_problem(250, 25, 3, 2), LOGIT)
+    theta = guess(objective)
+    assert_coefficients_follow(objective, theta)
     H = objective.joint_hessian(-np.eye(3))
     profiled = H[3:, 3:] - H[3:, :3] @ np.linalg.solve(H[:3, :3], H[:3, 3:])
     assert np.allclose(profiled, -np.eye(3))
@@ -74,14 +79,7 @@ def test_a_prior_on_the_coefficients_is_part_of_the_joint_mode(size):
     assert np.abs(problem.X @ objective.state.s - Q @ beta).max() < 1e-8
     laplace = LaplaceObjective(problem, LOGIT).evaluate(objective.joint_parameters(), TIGHT)
     assert found.value == pytest.approx(laplace.value - 0.5 * beta @ Q @ beta, abs=1e-10)
-
-    def coefficients(x):
-        objective.evaluate(x, TIGHT)
-        return objective.beta
-
-    numeric = slope(coefficients, theta)
-    objective.evaluate(theta, TIGHT)
-    assert np.abs(numeric - objective.beta_tangent).max() < 1e-7
+    assert_coefficients_follow(objective, theta)
     # given theta, the coefficients have the curvature of the joint density and the prior
     m, I = theta.shape[0], np.eye(theta.shape[0])
     H = objective.joint_hessian(-I)

@@ -12,7 +12,7 @@ from abc import abstractmethod
 import numpy as np
 
 from ..level_sums import LevelSums
-from ..rows import RowPasses
+from ..rows import RowPasses, half_difference
 from .base import LOWEST, Factorization, Pull, Structure, Visit
 
 __all__ = ["SortedFactorization", "SortedRows", "SortedVisit"]
@@ -101,20 +101,18 @@ class SortedRows(Structure):
     ) -> Pull:
         levels = self.by_level
         M = F.conditional_covariance
-        kept = None if levels.k == 1 else levels.row_buffer()
+        # without columns the leverages of a level's rows are one number, which need not be kept
+        kept = None if levels.Z is None else levels.row_buffer()
 
         def weighted_leverages(task):
-            if levels.Z is None:
-                yield at.W1[task[1]]
-                return
-            c = levels.quadratic_of(M, task)
-            c *= at.W1[task[1]]
-            if kept is not None:
-                kept[task[1]] = c
-            yield from levels.columns(c, task)
+            W1 = at.W1[task[1]]
+            if kept is None:
+                return (W1,)
+            c = np.multiply(levels.quadratic_of(M, task), W1, out=kept[task[1]])
+            return levels.columns(c, task)
 
         Zc = levels.segment_sums(weighted_leverages)
-        if levels.Z is None:
+        if kept is None:
             Zc *= M[0]
         ltzc = self.scale([m.T for m in matrices], self.outward(Zc))
         v = F.solve(ltzc)
@@ -122,16 +120,9 @@ class SortedRows(Structure):
 
         def residual(task) -> np.ndarray:
             block = task[1]
+            c = levels.quadratic_of(M, task) * at.W1[block] if kept is None else kept[block]
             r = levels.effects(y, task)
-            r *= at.W[block]
-            if kept is None:
-                c = levels.quadratic_of(M, task)
-                c *= at.W1[block]
-                r -= c
-            else:
-                r -= kept[block]
-            r *= 0.5
-            r += at.s[block]
+            half_difference(r, at.W[block], c, at.s[block])
             return rows.X[:, block] @ r
 
         Xr = np.sum(self.workers.map(residual, levels.tasks), axis=0)
