@@ -108,7 +108,9 @@ class SortedRows(Structure):
             W1 = at.W1[task[1]]
             if kept is None:
                 return (W1,)
-            c = np.multiply(levels.quadratic_of(M, task), W1, out=kept[task[1]])
+            c = levels.quadratic_of(M, task)
+            c *= W1
+            kept[task[1]] = c  # a copy: the next passes are over what is in the cache
             return levels.columns(c, task)
 
         Zc = levels.segment_sums(weighted_leverages)
